@@ -1,0 +1,133 @@
+"""Judges of arguments, with one grammar of messages: got, expected, where, what to do.
+
+    prompt_law sums to 0.9, but should sum to 1 [prompts 0..2]. Normalise it.
+
+Every judge returns its argument in the form the caller computes with, so that a check is also the
+conversion. Nothing is repaired in silence: a wrong argument raises `ValueError` (a wrong type,
+`TypeError`).
+"""
+
+import math
+import os
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+SUM_TOLERANCE = 1e-9
+"""How far a probability vector's sum may lie from one: rounding of 1e6 terms, never a typing error."""
+
+
+def complaint(got: str, expected: str, where: str = "", do: str = "") -> str:
+    """One sentence of the house grammar.
+
+    >>> complaint("horizon is 0", "at least 1", where="Language", do="Give a positive horizon.")
+    'horizon is 0, but should be at least 1 [Language]. Give a positive horizon.'
+    """
+    place = f" [{where}]" if where else ""
+    return f"{got}, but should be {expected}{place}." + (f" {do}" if do else "")
+
+
+def integer_at_least(name: str, value: Any, least: int, where: str = "") -> int:
+    """Return `value` as int, or say why it is not an integer of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(complaint(f"{name} is {value!r}", "an integer", where))
+    if value < least:
+        raise ValueError(complaint(f"{name} is {value}", f"at least {least}", where))
+    return int(value)
+
+
+def positive(name: str, value: Any, where: str = "", do: str = "") -> float:
+    """Return `value` as float, or say why it is not a finite number above zero."""
+    number = real(name, value, where)
+    if number <= 0:
+        raise ValueError(complaint(f"{name} is {number:g}", "above 0", where, do))
+    return number
+
+
+def non_negative(name: str, value: Any, where: str = "", do: str = "") -> float:
+    """Return `value` as float, or say why it is not a finite number of at least zero."""
+    number = real(name, value, where)
+    if number < 0:
+        raise ValueError(complaint(f"{name} is {number:g}", "at least 0", where, do))
+    return number
+
+
+def real(name: str, value: Any, where: str = "") -> float:
+    """Return `value` as float, or say why it is not a finite real number."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(complaint(f"{name} is {value!r}", "a real number", where))
+    if not math.isfinite(value):
+        raise ValueError(complaint(f"{name} is {value}", "finite", where))
+    return float(value)
+
+
+def finite(name: str, values: ArrayLike, where: str = "", do: str = "") -> np.ndarray:
+    """Return `values` as a float64 array without NaN or infinity, or name the first offender."""
+    array = np.asarray(values, dtype=np.float64)
+    bad = np.argwhere(~np.isfinite(array))
+    if len(bad):
+        at = tuple(int(i) for i in bad[0])
+        got = f"{name}[{', '.join(map(str, at))}] is {array[at]} ({len(bad)} of {array.size} entries)"
+        raise ValueError(complaint(got, "finite", where, do))
+    return array
+
+
+def shaped(name: str, array: np.ndarray, shape: tuple[int, ...], axes: str, where: str = "") -> np.ndarray:
+    """Return `array`, or say which shape it should have; `axes` names them in words."""
+    if array.shape != shape:
+        raise ValueError(complaint(f"{name} has shape {array.shape}", f"{shape} = [{axes}]", where))
+    return array
+
+
+def distribution(name: str, values: ArrayLike, where: str = "", axis: int = -1) -> np.ndarray:
+    """Return `values` as float64 probabilities along `axis`, or say what is wrong with them.
+
+    >>> distribution("prompt_law", [0.5, 0.4])
+    Traceback (most recent call last):
+    ...
+    ValueError: prompt_law sums to 0.9, but should be 1 (tolerance 1e-09). Normalise it.
+    """
+    array = finite(name, values, where)
+    if array.size == 0 or array.ndim == 0:
+        raise ValueError(complaint(f"{name} is empty", "a non-empty probability vector", where))
+    if array.min() < 0:
+        at = tuple(int(i) for i in np.argwhere(array < 0)[0])
+        got = f"{name}[{', '.join(map(str, at))}] is {array[at]:g}"
+        raise ValueError(complaint(got, "a probability, at least 0", where))
+    totals = array.sum(axis=axis)
+    off = np.abs(totals - 1.0)
+    if off.max() > SUM_TOLERANCE:
+        worst = np.unravel_index(int(off.argmax()), np.shape(totals))
+        row = f"{name}[{', '.join(str(int(i)) for i in worst)}]" if worst else name
+        got = f"{row} sums to {totals[worst]:g}"
+        raise ValueError(complaint(got, f"1 (tolerance {SUM_TOLERANCE:g})", where, "Normalise it."))
+    return array
+
+
+def physical_memory() -> int:
+    """Bytes of memory that this machine has."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def fits_in_memory(
+    what: str, count: int, bytes_each: float, where: str = "", do: str = "", limit: int | None = None
+) -> None:
+    """Refuse a job whose arrays would not fit, naming the number of entries and the memory needed.
+
+    `limit` is in bytes; by default half of the machine's memory.
+    """
+    limit = physical_memory() // 2 if limit is None else limit
+    needed = count * bytes_each
+    if needed > limit:
+        got = f"{count:,} {what} need {gibibytes(needed)}"
+        raise ValueError(complaint(got, f"within the memory limit of {gibibytes(limit)}", where, do))
+
+
+def gibibytes(size: float) -> str:
+    """A size in bytes as text in GiB.
+
+    >>> gibibytes(3 * 2**29)
+    '1.5 GiB'
+    """
+    return f"{size / 2**30:,.2g} GiB" if size < 100 * 2**30 else f"{size / 2**30:,.0f} GiB"

@@ -1,0 +1,139 @@
+"""What RLHF maximises, and the optima that have a closed form.
+
+    J(pi) = E_pi r - beta KL(pi || ref) + tau H(pi)
+
+All functions take laws as arrays whose last axis runs over the strings (or over any other finite set of
+atoms, such as reward levels); leading axes, prompts for instance, are kept. Natural logarithms.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from bandit_rlhf import _check
+
+
+def expected_reward(law: ArrayLike, reward: ArrayLike) -> np.ndarray:
+    """E_pi r = sum_y pi(y) r(y).
+
+    Args:
+        law: probabilities [..., string].
+        reward: rewards [..., string].
+    """
+    law = _check.distribution("law", law, "expected_reward")
+    return (law * _check.finite("reward", reward, "expected_reward")).sum(axis=-1)
+
+
+def kl_divergence(law: ArrayLike, reference: ArrayLike) -> np.ndarray:
+    """KL(pi || ref) = sum_y pi(y) ln(pi(y) / ref(y)) in nats, infinite where ref lacks support.
+
+    Call it with the arguments exchanged for the other direction.
+
+    >>> kl_divergence([0.5, 0.5], [0.25, 0.75]).round(4)
+    np.float64(0.1438)
+    """
+    law = _check.distribution("law", law, "kl_divergence")
+    reference = _check.distribution("reference", reference, "kl_divergence")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(law > 0, law * (np.log(law) - np.log(reference)), 0.0).sum(axis=-1)
+
+
+def chi_squared(law: ArrayLike, reference: ArrayLike) -> np.ndarray:
+    """chi^2(pi || ref) = sum_y pi(y)^2 / ref(y) - 1, infinite where ref lacks support."""
+    law = _check.distribution("law", law, "chi_squared")
+    reference = _check.distribution("reference", reference, "chi_squared")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(law > 0, (law - reference) ** 2 / reference, reference).sum(axis=-1)
+
+
+def entropy(law: ArrayLike) -> np.ndarray:
+    """H(pi) = -sum_y pi(y) ln pi(y) in nats."""
+    law = _check.distribution("law", law, "entropy")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return -np.where(law > 0, law * np.log(law), 0.0).sum(axis=-1)
+
+
+def gibbs(reference: ArrayLike, reward: ArrayLike, beta: float, tau: float = 0.0) -> np.ndarray:
+    """The maximiser of E r - beta KL(pi || ref) + tau H(pi), unique (theorems 10 and 15).
+
+    pi(y) = ref(y)^(beta/(beta+tau)) exp(r(y)/(beta+tau)) / Z
+
+    Args:
+        reference: ref [..., string].
+        reward: r [..., string], finite.
+        beta: weight of the KL term, above 0.
+        tau: weight of the entropy bonus, at least 0.
+
+    Returns:
+        the law [..., string].
+
+    Source: Ziegler et al. 2019 (arXiv:1909.08593), section 2; Rafailov et al. 2023 (arXiv:2305.18290), eq. 4.
+
+    >>> gibbs([0.5, 0.5], [0.0, np.log(3.0)], beta=1.0)
+    array([0.25, 0.75])
+    """
+    scores = _gibbs_scores(reference, reward, beta, tau)
+    return np.exp(scores - _log_sum_exp(scores)[..., None])
+
+
+def soft_value(reference: ArrayLike, reward: ArrayLike, beta: float, tau: float = 0.0) -> np.ndarray:
+    """The optimum's value: (beta+tau) ln sum_y ref(y)^(beta/(beta+tau)) exp(r(y)/(beta+tau)).
+
+    With tau = 0 it is beta ln Z, and any policy falls short of it by beta KL(pi || optimum)
+    (theorem 10).
+    """
+    return (beta + tau) * _log_sum_exp(_gibbs_scores(reference, reward, beta, tau))
+
+
+def regularised_value(
+    law: ArrayLike, reference: ArrayLike, reward: ArrayLike, beta: float, tau: float = 0.0
+) -> np.ndarray:
+    """E_pi r - beta KL(pi || ref) + tau H(pi) of any policy."""
+    beta = _check.non_negative("beta", beta, "regularised_value")
+    tau = _check.non_negative("tau", tau, "regularised_value")
+    penalty = beta * kl_divergence(law, reference) if beta else 0.0
+    return expected_reward(law, reward) - penalty + tau * entropy(law)
+
+
+def chi_squared_optimum(reference: ArrayLike, reward: ArrayLike, beta: float) -> np.ndarray:
+    """The maximiser of E r - (beta/2) chi^2(pi || ref).
+
+    pi(y) = ref(y) max(0, 1 + (r(y) - lambda) / beta), with lambda such that it sums to one; where no
+    atom is cut, lambda is the mean reward under ref. Atoms enter in the order of their reward, and lambda
+    is linear in between, so the sum is solved exactly by one sort.
+
+    Source: the chi-squared ball of Huang et al. 2024 (arXiv:2407.13399), here without its KL part.
+
+    >>> chi_squared_optimum([0.5, 0.5], [0.0, 1.0], beta=1.0)
+    array([0.25, 0.75])
+    """
+    where = "chi_squared_optimum"
+    reference = _check.distribution("reference", reference, where)
+    reward = _check.finite("reward", reward, where)
+    beta = _check.positive("beta", beta, where)
+    reference, reward = np.broadcast_arrays(reference, reward)
+    order = np.argsort(-reward, axis=-1, kind="stable")
+    mass = np.take_along_axis(reference, order, axis=-1)
+    falling = np.take_along_axis(reward, order, axis=-1)
+    total = np.cumsum(mass, axis=-1)
+    # With the best k atoms kept: sum_k ref (1 + (r - lambda)/beta) = 1.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        threshold = (np.cumsum(mass * falling, axis=-1) + beta * (total - 1.0)) / total
+    kept = (total > 0) & (falling > threshold - beta)
+    last = kept.shape[-1] - 1 - np.argmax(kept[..., ::-1], axis=-1)
+    multiplier = np.take_along_axis(threshold, last[..., None], axis=-1)
+    return reference * np.maximum(0.0, 1.0 + (reward - multiplier) / beta)
+
+
+def _gibbs_scores(reference: ArrayLike, reward: ArrayLike, beta: float, tau: float) -> np.ndarray:
+    reference = _check.distribution("reference", reference, "gibbs")
+    reward = _check.finite("reward", reward, "gibbs")
+    do = "Without a KL penalty the optimum leaves the reference: use the greedy optimum instead."
+    beta = _check.positive("beta", beta, "gibbs", do)
+    tau = _check.non_negative("tau", tau, "gibbs")
+    with np.errstate(divide="ignore"):
+        return (beta * np.log(reference) + reward) / (beta + tau)
+
+
+def _log_sum_exp(scores: np.ndarray) -> np.ndarray:
+    largest = scores.max(axis=-1, keepdims=True)
+    return largest[..., 0] + np.log(np.exp(scores - largest).sum(axis=-1))
