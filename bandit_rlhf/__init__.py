@@ -1,0 +1,19 @@
+"""RLHF as a contextual bandit whose action is a whole string, beside the token-level MDP.
+
+The names below are the everyday ones; exact sums live in `bandit_rlhf.exact`.
+"""
+
+from bandit_rlhf.automaton import AutomatonReward
+from bandit_rlhf.bandit import ContextualBandit
+from bandit_rlhf.language import Language, TokenBatch
+from bandit_rlhf.ngram import MarkovPolicy
+from bandit_rlhf.policy import TabularPolicy
+
+__all__ = [
+    "AutomatonReward",
+    "ContextualBandit",
+    "Language",
+    "MarkovPolicy",
+    "TabularPolicy",
+    "TokenBatch",
+]

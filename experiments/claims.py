@@ -1,0 +1,81 @@
+"""The claims of the debate, as data: who claims what, the prediction and its null, the judge.
+
+The prediction and the null are text that stands here before any run; the verdict is computed from
+the rows of the experiment alone. Add a claim by adding an entry to `CLAIMS`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import polars as pl
+
+from experiments import goodhart
+from experiments.judging import Judgement
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim that an experiment decides.
+
+    Args:
+        id: short and unique, e.g. `14-null-suite`.
+        number: its number in the list of the debate's claims.
+        who: who says it.
+        statement: what they say, in one sentence.
+        prediction: what the table shows if they are right, with the unit of the effect.
+        null: what it shows if they are wrong.
+        experiment: the name of the experiment that decides it.
+        reference: the papers, with arXiv ids.
+        judge: the table of rows -> the effect, its interval and the verdict.
+    """
+
+    id: str
+    number: int
+    who: str
+    statement: str
+    prediction: str
+    null: str
+    experiment: str
+    reference: str
+    judge: Callable[[pl.DataFrame], Judgement]
+
+
+CLAIMS: tuple[Claim, ...] = (
+    Claim(
+        id="4-vibe",
+        number=4,
+        who="Karpathy, Murphy",
+        statement="A reward model is a vibe check: it agrees with the goal where it was fitted, and is not the goal.",
+        prediction="proxy and gold correlate by 0.5 or more under the reference; yet at the strongest tilt the gold gain "
+        "falls short of correlation x proxy gain by 1 sd of the gold reward or more. Effect: that shortfall, in sd.",
+        null="the gold gain keeps up with correlation x proxy gain all along: shortfall 0.",
+        experiment="first_light",
+        reference="Laidlaw, Singhal, Dragan 2024 (arXiv:2403.03185)",
+        judge=goodhart.judge_vibe,
+    ),
+    Claim(
+        id="5-reward-hacking",
+        number=5,
+        who="Karpathy",
+        statement="Optimised against, a reward model is quickly gamed by strings such as 'the the the the the the'.",
+        prediction="with the proxy from most comparisons, the gold reward rises with sqrt(KL), peaks, falls by 1 sd or more "
+        "and ends below the reference, while the proxy rises all along. Effect: gold gain at the strongest tilt, in sd.",
+        null="the gold reward saturates: where optimisation is strongest it is as good as anywhere.",
+        experiment="first_light",
+        reference="Gao, Schulman, Hilton 2022 (arXiv:2210.10760)",
+        judge=goodhart.judge_hacking,
+    ),
+    Claim(
+        id="8-early-stopping",
+        number=8,
+        who="Karpathy",
+        statement="One must stop after some hundreds of steps.",
+        prediction="along exact natural policy gradient the gold reward peaks before the last step and then loses 1 sd or "
+        "more, and the path lies within 0.1 sd of the KL-penalty (Gibbs) curve at equal KL: stopping early is a KL "
+        "penalty. Effect: peak less last, in sd.",
+        null="the last step is the best; or the path leaves the curve of the KL penalty.",
+        experiment="first_light",
+        reference="Gao, Schulman, Hilton 2022 (arXiv:2210.10760), section 3.4",
+        judge=goodhart.judge_early_stopping,
+    ),
+)
