@@ -9,7 +9,7 @@ the comparisons are drawn.
 
 import textwrap
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -18,6 +18,7 @@ import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy.optimize import brentq
 from bandit_rlhf import corpus
 from bandit_rlhf.automaton import AutomatonReward, context_successors, length, repetition
 from bandit_rlhf.exact import path_sum, reward_law, viterbi
@@ -140,14 +141,13 @@ def run(config: Config, seed: int) -> list[dict[str, Any]]:
     weights = np.rint(fit_weights(differences, config.prior_sd) / config.unit) * config.unit
     proxy = Payoff(np.broadcast_to(weights, lattice.log_reference.shape), np.zeros(lattice.state_count))
     judge = Yardstick.of(lattice, proxy)
-    shared = {"comparisons": config.comparisons, "seed": seed, **judge.about()}
+    shared = {"comparisons": config.comparisons, **judge.about()}
+    steps = list(gradient_paths(config, judge))
+    stepped = [measures["kl"] for method, _, measures in steps if method == "natural-gradient"]
+    betas = {*config.betas, *(beta_of(judge, kl, config.betas) for kl in stepped)}
     return [
         {"method": method, "setting": float(setting), **shared, **measures}
-        for method, setting, measures in (
-            *tilts(config, judge),
-            *best_of(config, judge),
-            *gradient_paths(config, judge),
-        )
+        for method, setting, measures in (*tilts(judge, betas), *best_of(config, judge), *steps)
     ]
 
 
@@ -272,12 +272,21 @@ class Yardstick:
 Point = tuple[str, float, dict[str, Any]]
 
 
-def tilts(config: Config, judge: Yardstick) -> Iterator[Point]:
-    """The Gibbs optimum at every beta, also at those that stand for natural-gradient steps."""
-    steps = [1 / (config.step_size * t) for t in checkpoints(config.gradient_steps)]
-    for beta in sorted({*config.betas, *steps}, reverse=True):
+def tilts(judge: Yardstick, betas: Iterable[float]) -> Iterator[Point]:
+    """The Gibbs optimum at every beta, from the weakest tilt to the strongest."""
+    for beta in sorted(betas, reverse=True):
         policy, _ = path_sum.gibbs_optimum(judge.lattice, judge.proxy, beta)
         yield "tilt", beta, judge.of_policy(policy)
+
+
+def beta_of(judge: Yardstick, kl: float, betas: tuple[float, ...]) -> float:
+    """The beta whose Gibbs optimum has a given KL, so that paths are compared at equal KL; KL falls with beta."""
+
+    def excess(log_beta: float) -> float:
+        policy, _ = path_sum.gibbs_optimum(judge.lattice, judge.proxy, float(np.exp(log_beta)))
+        return path_sum.kl(policy, judge.lattice.reference).value - kl
+
+    return float(np.exp(brentq(excess, np.log(min(betas) / 100), np.log(max(betas) * 100), xtol=1e-6)))
 
 
 def best_of(config: Config, judge: Yardstick) -> Iterator[Point]:
@@ -318,12 +327,16 @@ def checkpoints(steps: int) -> list[int]:
 
 def draw(table: pl.DataFrame) -> Figure:
     """Gold and proxy against sqrt(KL), gradient steps on the same axes, Gao's forms, and what is said on the way."""
-    figure = style.figure(rows=2, columns=2, height_to_width=0.72)
+    figure = style.figure(rows=2, columns=2, height_to_width=0.8)
     axes = figure.subplots(2, 2)
     draw_goodhart(axes[0, 0], table)
     draw_steps(axes[0, 1], table)
     draw_fits(axes[1, 0], table)
     draw_strings(axes[1, 1], table)
+    for panel in (axes[0, 0], axes[0, 1], axes[1, 0]):
+        panel.axhline(0, color="0.6", lw=0.5, zorder=0)
+        panel.set_xlabel(r"distance $\sqrt{\mathrm{KL}(\pi\,\Vert\,\mathrm{ref})}$, in $\sqrt{\mathrm{nats}}$")
+        panel.set_ylabel("gain (sd under ref)")
     return figure
 
 
@@ -345,83 +358,82 @@ def draw_goodhart(axes: Axes, table: pl.DataFrame) -> None:
     for index, comparisons in enumerate(sizes):
         look = style.series(index)
         tilt, best = (averaged(table, method, comparisons) for method in ("tilt", "best-of-n"))
-        axes.plot(tilt["distance"], tilt["gold"], color=look["color"], label=f"N = {comparisons:,}")
-        axes.fill_between(tilt["distance"], tilt["low"], tilt["high"], color=look["color"], alpha=0.25, lw=0)
+        band = {"color": look["color"], "alpha": 0.2, "lw": 0}
+        axes.fill_between(tilt["distance"], tilt["low"], tilt["high"], **band)
+        axes.plot(tilt["distance"], tilt["gold"], color=look["color"], ls="-", label=f"N = {comparisons:,}")
         axes.plot(best["distance"], best["gold"], ls="none", marker=look["marker"], color=look["color"])
-        axes.plot(tilt["distance"], tilt["proxy"], color=look["color"], ls=":", lw=0.8)
-    axes.axhline(0, color="0.5", lw=0.5)
-    axes.plot([], [], color="0.4", label="gold, tilted")
+        axes.plot(tilt["distance"], tilt["proxy"], color=look["color"], ls=":")
+    axes.plot([], [], color="0.4", ls=":", label="proxy, tilted")
+    axes.plot([], [], color="0.4", ls="-", label="gold, tilted")
     axes.plot([], [], color="0.4", marker="o", ls="none", label="gold, best of n")
-    axes.plot([], [], color="0.4", ls=":", lw=0.8, label="proxy, tilted")
-    axes.set(xlabel=r"$d=\sqrt{\mathrm{KL}(\pi\,\Vert\,\mathrm{ref})}$", ylabel="gain (sd under ref)")
+    axes.set_ylim(top=1.45 * axes.get_ylim()[1])
     axes.set_title("Gold and proxy")
-    axes.legend(fontsize="x-small")
+    axes.legend(fontsize="x-small", ncols=2, loc="upper left", columnspacing=1)
 
 
 def draw_steps(axes: Axes, table: pl.DataFrame) -> None:
-    """Policy-gradient steps beside the curve of the KL penalty, under one proxy size."""
+    """Policy-gradient steps beside the curve of the KL penalty, under one size of comparisons."""
+    axes.set_title("Gold along policy-gradient steps")
     stepped = table.filter(pl.col("method") == "natural-gradient")
-    axes.set(xlabel=r"$d=\sqrt{\mathrm{KL}(\pi\,\Vert\,\mathrm{ref})}$", ylabel="gold gain (sd under ref)")
-    axes.set_title("Early stopping is a KL penalty")
-    axes.axhline(0, color="0.5", lw=0.5)
     if stepped.is_empty():
         axes.text(0.5, 0.5, "no gradient path in this profile", transform=axes.transAxes, ha="center")
         return
     comparisons = int(stepped["comparisons"][0])
-    for index, (method, label) in enumerate(
-        {
-            "tilt": r"Gibbs, $\beta$ falling",
-            "natural-gradient": "natural gradient, by steps",
-            "vanilla-gradient": "vanilla gradient, by steps",
-        }.items()
-    ):
+    shown = {"tilt": r"Gibbs, $\beta$ falling", "natural-gradient": "natural", "vanilla-gradient": "vanilla"}
+    for index, (method, label) in enumerate(shown.items()):
         path, look = averaged(table, method, comparisons), style.series(index)
-        marker = {} if method == "tilt" else {"marker": look["marker"], "ls": "none" if index == 1 else "--"}
-        axes.plot(path["distance"], path["gold"], color=look["color"], label=label, **marker)
+        line = "none" if method == "natural-gradient" else look["linestyle"]
+        marker = None if method == "tilt" else look["marker"]
+        axes.plot(path["distance"], path["gold"], color=look["color"], ls=line, marker=marker, label=label)
         if method == "natural-gradient":
-            top = path[int(path["gold"].arg_max() or 0)]
-            note = f"step {top['setting'][0]:.0f}"
-            axes.annotate(note, (top["distance"][0], top["gold"][0]), xytext=(0, 5), textcoords="offset points")
-    axes.legend(title=f"N = {comparisons:,}", fontsize="x-small", title_fontsize="x-small")
+            last = path.row(-1, named=True)
+            top = path.row(int(path["gold"].arg_max() or 0), named=True)
+            for point, offset in ((top, (0, 6)), (last, (-10, 3))):
+                axes.annotate(
+                    f"step {point['setting']:.0f}", (point["distance"], point["gold"]), xytext=offset,
+                    textcoords="offset points", fontsize="x-small", ha="center" if point is top else "right",
+                )  # fmt: skip
+    axes.margins(y=0.15)
+    axes.legend(title=f"N = {comparisons:,}", fontsize="x-small", title_fontsize="x-small", loc="lower left")
 
 
 def draw_fits(axes: Axes, table: pl.DataFrame) -> None:
     """Both of Gao's forms on both methods, below saturation, under the proxy from most comparisons."""
     comparisons = int(table["comparisons"].max())  # type: ignore[arg-type]
     for index, method in enumerate(("tilt", "best-of-n")):
-        look, path = style.series(index), averaged(table, method, comparisons)
-        fits = goodhart.fits(table, method, comparisons)
-        fitted = [goodhart.below_saturation(goodhart.curve(table, method, comparisons, s)) for s in goodhart.seeds_of(table)]
-        reach = float(np.mean([points["distance"].max() for points in fitted]))
-        path = path.filter(pl.col("distance") <= reach)
-        axes.plot(path["distance"], path["gold"], ls="none", marker=look["marker"], color=look["color"], label=method)
+        look, fits = style.series(index), goodhart.fits(table, method, comparisons)
+        curves = [goodhart.curve(table, method, comparisons, seed) for seed in goodhart.seeds_of(table)]
+        reach = float(np.mean([goodhart.below_saturation(points)["distance"].max() for points in curves]))
+        path = averaged(table, method, comparisons).filter(pl.col("distance") <= reach)
+        gained = goodhart.criterion_gains(fits)
+        low, high = goodhart.interval(gained) if len(gained) > 1 else (gained[0], gained[0])
+        label = rf"{method}: $\Delta$AIC = {np.mean(gained):.0f} [{low:.0f}, {high:.0f}]"
+        axes.plot(path["distance"], path["gold"], ls="none", marker=look["marker"], color=look["color"], label=label)
         at = np.linspace(0, reach, 100)
         for form, line in (("square", "-"), ("logarithm", "--")):
             a, b = (np.mean([getattr(one, name) for one in fits[form]]) for name in "ab")
-            axes.plot(at, gao.design(form, at) @ np.array([a, b]), line, color=look["color"], lw=0.9)
-        gained = [one.criterion - other.criterion for one, other in zip(fits["square"], fits["logarithm"], strict=True)]
-        low, high = goodhart.interval(gained) if len(gained) > 1 else (gained[0], gained[0])
-        note = rf"{method}: AIC(square) $-$ AIC(log) = {np.mean(gained):.0f} [{low:.0f}, {high:.0f}]"
-        axes.text(0.03, 0.14 - 0.09 * index, note, transform=axes.transAxes, fontsize="x-small", color=look["color"])
-    axes.plot([], [], "-", color="0.4", lw=0.9, label=r"$d(a-bd)$")
-    axes.plot([], [], "--", color="0.4", lw=0.9, label=r"$d(a-b\ln d)$")
-    axes.margins(y=0.25)
-    axes.set(xlabel=r"$d=\sqrt{\mathrm{KL}(\pi\,\Vert\,\mathrm{ref})}$", ylabel="gold gain (sd under ref)")
-    axes.set_title(f"Two forms below saturation, N = {comparisons:,}")
-    axes.legend(fontsize="x-small")
+            axes.plot(at, gao.design(form, at) @ np.array([a, b]), ls=line, color=look["color"], lw=0.9)
+    axes.plot([], [], ls="-", color="0.4", lw=0.9, label=r"$d\,(a-b\,d)$")
+    axes.plot([], [], ls="--", color="0.4", lw=0.9, label=r"$d\,(a-b\,\ln d)$")
+    axes.set_ylim(top=1.75 * axes.get_ylim()[1])
+    axes.set_title(f"Gao's two forms, N = {comparisons:,}")
+    axes.legend(fontsize="x-small", loc="upper left", title=r"$\Delta$AIC < 0: first form fits better", title_fontsize="x-small")
 
 
 def draw_strings(axes: Axes, table: pl.DataFrame) -> None:
-    """The most probable strings at five points of the ladder, under the first seed's proxy."""
+    """The most probable strings at five distances, under the first seed's proxy from most comparisons."""
     comparisons = int(table["comparisons"].max())  # type: ignore[arg-type]
     path = goodhart.curve(table, "tilt", comparisons, goodhart.seeds_of(table)[0])
     axes.set_axis_off()
     axes.set_title("Most probable strings")
-    for line, at in enumerate(np.linspace(0, len(path) - 1, 5).round().astype(int)):
-        point = path.row(int(at), named=True)
-        head = f"d = {point['distance']:.1f}, gold {point['gold']:+.1f}, proxy {point['proxy']:+.1f}"
-        said = textwrap.shorten(point["string"].replace("</s>", "."), 150, placeholder=" ...")
-        body = "\n".join(textwrap.wrap(said, 52))
-        top = 0.98 - 0.2 * line
+    top = 1.0
+    for target in np.linspace(0, path["distance"].max(), 5):  # type: ignore[arg-type]
+        nearest = int((path["distance"] - target).abs().arg_min() or 0)
+        point = path.row(nearest, named=True)
+        head = f"d = {point['distance']:.1f}: gold {point['gold']:+.1f}, proxy {point['proxy']:+.1f}"
+        body = textwrap.wrap(point["string"].replace(" </s>", "."), 50)
         axes.text(0, top, head, transform=axes.transAxes, va="top", fontsize="x-small", weight="bold")
-        axes.text(0, top - 0.055, body, transform=axes.transAxes, va="top", fontsize="x-small", style="italic")
+        for line in body:
+            top -= 0.065
+            axes.text(0, top, line, transform=axes.transAxes, va="top", fontsize="x-small", style="italic")
+        top -= 0.1

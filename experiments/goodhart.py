@@ -76,6 +76,12 @@ def fits(table: pl.DataFrame, method: str, comparisons: int) -> dict[gao.Form, l
     return {form: [gao.fit(form, c["distance"], c["gold"]) for c in curves] for form in gao.FORMS}
 
 
+def criterion_gains(fits: dict[gao.Form, list[gao.GaoFit]]) -> list[float]:
+    """Akaike's criterion of the square form less the logarithm's, a number a seed: below 0, the square fits better."""
+    pairs = zip(fits["square"], fits["logarithm"], strict=True)
+    return [square.criterion - logarithm.criterion for square, logarithm in pairs]
+
+
 def judge_hacking(table: pl.DataFrame) -> Judgement:
     """Claim 5: under the proxy from most comparisons, gold peaks and ends below the reference."""
     most = int(table["comparisons"].max())  # type: ignore[arg-type]
@@ -117,7 +123,7 @@ def judge_early_stopping(table: pl.DataFrame) -> Judgement:
 
 
 def gap(path: pl.DataFrame, other: pl.DataFrame) -> float:
-    """The largest difference in gold at equal distance, where both paths have points."""
+    """The largest difference in gold at equal distance; the other path is read between its points by straight lines."""
     reached = path.filter(pl.col("distance") <= other["distance"].max())
     at = np.interp(reached["distance"], np.append(0.0, other["distance"]), np.append(0.0, other["gold"]))
     return float(np.abs(reached["gold"].to_numpy() - at).max())
@@ -133,11 +139,12 @@ def judge_vibe(table: pl.DataFrame) -> Judgement:
     ends = ends.sort("distance").group_by("seed", maintain_order=True).last().sort("seed")
     if len(ends) < 2:
         return undecided("one seed alone gives no interval")
-    shortfall = (ends["correlation"] * ends["proxy"] - ends["gold"]).to_list()
+    promised = ends["correlation"] * ends["proxy"]
+    shortfall = (promised - ends["gold"]).to_list()
     correlation = ends["correlation"].to_list()
     trusted = table.filter((pl.col("comparisons") == most) & (pl.col("guaranteed") > 0))["distance"].max()
     measured = (
-        f"correlation {np.mean(correlation):.2f}; promised {np.mean(ends['correlation'] * ends['proxy']):.1f} sd, "
+        f"correlation {np.mean(correlation):.2f}; promised {promised.mean():.1f} sd, "
         f"got {ends['gold'].mean():.1f}; the guarantee is above zero up to d = {trusted or 0.0:.2f}"
     )
     verdict = all_of([at_least(interval(shortfall), REPORTED_FALL), at_least(interval(correlation), 0.5)])

@@ -1,0 +1,78 @@
+# One environment (.venv), filled in two steps: what the demo needs, and what tests and lint need.
+# Stamp files remember each step, so that a second call installs nothing.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint bench figures proofs clean
+
+PYTHON ?= python3
+PROFILE ?= quick
+PYTEST_ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check -qq --constraint constraints.txt
+COQ_PACKAGES := coq libcoq-mathcomp-ssreflect libcoq-mathcomp-algebra \
+	libcoq-mathcomp-algebra-tactics libcoq-mathcomp-analysis
+
+help: ## print this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 20
+	@echo "Another interpreter, before .venv exists: make PYTHON=python3.12 test"
+	@echo "A part of the tests: make test PYTEST_ARGS='-k exact -x'"
+
+demo: $(VENV)/.installed-experiments ## reproduce the debate: every claim, its verdict, its figure (no torch)
+	$(BIN)/python -m experiments debate --profile $(PROFILE)
+	@echo "Figures: $(CURDIR)/figures    Records: $(CURDIR)/results"
+
+test: $(VENV)/.installed-dev $(if $(wildcard proofs/_CoqProject),proofs) ## run all tests (and proofs, where there are any)
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.installed-dev ## ruff, pyright, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports --no-logo
+
+bench: $(VENV)/.installed-dev ## measure speed and memory
+	@set -e; for file in benchmarks/[a-z]*.py; do echo "$$file"; $(BIN)/python "$$file"; done
+
+figures: $(VENV)/.installed-experiments ## redraw every figure from recorded results
+	@set -e; names=$$($(BIN)/python -m experiments list --json \
+		| $(BIN)/python -c 'import json, sys; print(*(e["name"] for e in json.load(sys.stdin)))'); \
+	for name in $$names; do $(BIN)/python -m experiments draw "$$name" --profile $(PROFILE); done
+
+proofs: ## check the Coq proofs (installs Coq where it may)
+	@if command -v coqc >/dev/null && dpkg -s $(COQ_PACKAGES) >/dev/null 2>&1; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq && apt-get install -y -qq --no-install-recommends $(COQ_PACKAGES); \
+	fi
+	@if command -v coqc >/dev/null; then \
+		cd proofs && coq_makefile -f _CoqProject -o Makefile.coq && $(MAKE) -f Makefile.coq; \
+	else \
+		echo "Proofs skipped: coqc is not on the path, and installing it takes root and apt-get. Install: $(COQ_PACKAGES)"; \
+	fi
+
+clean: ## remove caches and build products; .venv, results/ and figures/ stay
+	rm -rf build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
+	find bandit_rlhf experiments benchmarks tests -name __pycache__ -prune -exec rm -rf {} +
+
+$(VENV)/.created:
+	@command -v "$(PYTHON)" >/dev/null || { \
+		echo "PYTHON is '$(PYTHON)', which is not on the path, but should be Python 3.11 or newer. Try: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; v = sys.version_info[:3]; v >= (3, 11) or sys.exit("PYTHON is $(PYTHON) (%d.%d.%d), but should be 3.11 or newer. Try: make PYTHON=/path/to/python3.11 ..." % v)'
+	"$(PYTHON)" -m venv $(VENV)
+	@touch $@
+
+# The build backend is installed first, from the same pins, so that nothing unpinned takes part.
+define install
+	@echo "Installing bandit-rlhf[$(1)] into $(VENV)"
+	@$(PIP_INSTALL) hatchling editables
+	@$(PIP_INSTALL) --no-build-isolation --editable ".[$(1)]"
+	@touch $@
+endef
+
+$(VENV)/.installed-experiments: $(VENV)/.created pyproject.toml constraints.txt
+	$(call install,experiments)
+
+$(VENV)/.installed-dev: $(VENV)/.created pyproject.toml constraints.txt
+	$(call install,dev)
