@@ -1,6 +1,6 @@
 """Judges of arguments, with one grammar of messages: got, expected, where, what to do.
 
-    prompt_law sums to 0.9, but should sum to 1 [prompts 0..2]. Normalise it.
+    prompt_law sums to 0.9, but should be 1 (tolerance 1e-09) [ContextualBandit]. Normalise it.
 
 Every judge returns its argument in the form the caller computes with, so that a check is also the
 conversion. Nothing is repaired in silence: a wrong argument raises `ValueError` (a wrong type,
@@ -9,13 +9,15 @@ conversion. Nothing is repaired in silence: a wrong argument raises `ValueError`
 
 import math
 import os
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 SUM_TOLERANCE = 1e-9
-"""How far a probability vector's sum may lie from one: rounding of 1e6 terms, never a typing error."""
+"""How far a probability vector's sum may lie from one: rounding of 1e6 terms, never a typing
+error."""
 
 
 def complaint(got: str, expected: str, where: str = "", do: str = "") -> str:
@@ -68,12 +70,16 @@ def finite(name: str, values: ArrayLike, where: str = "", do: str = "") -> np.nd
     bad = np.argwhere(~np.isfinite(array))
     if len(bad):
         at = tuple(int(i) for i in bad[0])
-        got = f"{name}[{', '.join(map(str, at))}] is {array[at]} ({len(bad)} of {array.size} entries)"
+        got = (
+            f"{name}[{', '.join(map(str, at))}] is {array[at]} ({len(bad)} of {array.size} entries)"
+        )
         raise ValueError(complaint(got, "finite", where, do))
     return array
 
 
-def shaped(name: str, array: np.ndarray, shape: tuple[int, ...], axes: str, where: str = "") -> np.ndarray:
+def shaped(
+    name: str, array: np.ndarray, shape: tuple[int, ...], axes: str, where: str = ""
+) -> np.ndarray:
     """Return `array`, or say which shape it should have; `axes` names them in words."""
     if array.shape != shape:
         raise ValueError(complaint(f"{name} has shape {array.shape}", f"{shape} = [{axes}]", where))
@@ -89,7 +95,11 @@ def distribution(name: str, values: ArrayLike, where: str = "", axis: int = -1) 
     ValueError: prompt_law sums to 0.9, but should be 1 (tolerance 1e-09). Normalise it.
     """
     array = finite(name, values, where)
-    if array.size == 0 or array.ndim == 0:
+    if array.ndim == 0:
+        raise ValueError(
+            complaint(f"{name} is the number {array:g}", "a probability vector", where)
+        )
+    if array.size == 0:
         raise ValueError(complaint(f"{name} is empty", "a non-empty probability vector", where))
     if array.min() < 0:
         at = tuple(int(i) for i in np.argwhere(array < 0)[0])
@@ -100,7 +110,7 @@ def distribution(name: str, values: ArrayLike, where: str = "", axis: int = -1) 
     if off.max() > SUM_TOLERANCE:
         worst = np.unravel_index(int(off.argmax()), np.shape(totals))
         row = f"{name}[{', '.join(str(int(i)) for i in worst)}]" if worst else name
-        got = f"{row} sums to {totals[worst]:g}"
+        got = f"{row} sums to {totals[worst]:.12g}"
         raise ValueError(complaint(got, f"1 (tolerance {SUM_TOLERANCE:g})", where, "Normalise it."))
     return array
 
@@ -111,17 +121,24 @@ def physical_memory() -> int:
 
 
 def fits_in_memory(
-    what: str, count: int, bytes_each: float, where: str = "", do: str = "", limit: int | None = None
+    what: str,
+    count: int,
+    bytes_each: float,
+    where: str = "",
+    do: str = "",
+    limit: int | None = None,
 ) -> None:
     """Refuse a job whose arrays would not fit, naming the number of entries and the memory needed.
 
     `limit` is in bytes; by default half of the machine's memory.
     """
     limit = physical_memory() // 2 if limit is None else limit
-    needed = count * bytes_each
+    needed = math.ceil(count * Fraction(bytes_each))
     if needed > limit:
-        got = f"{count:,} {what} need {gibibytes(needed)}"
-        raise ValueError(complaint(got, f"within the memory limit of {gibibytes(limit)}", where, do))
+        got = f"{numeral(count)} {what} need {gibibytes(needed)}"
+        raise ValueError(
+            complaint(got, f"within the memory limit of {gibibytes(limit)}", where, do)
+        )
 
 
 def gibibytes(size: float) -> str:
@@ -130,4 +147,17 @@ def gibibytes(size: float) -> str:
     >>> gibibytes(3 * 2**29)
     '1.5 GiB'
     """
-    return f"{size / 2**30:,.2g} GiB" if size < 100 * 2**30 else f"{size / 2**30:,.0f} GiB"
+    small = size < 99 * 2**30
+    return f"{size / 2**30:,.2g} GiB" if small else f"{numeral(int(size) // 2**30)} GiB"
+
+
+def numeral(count: int) -> str:
+    """A whole number as text: in full below 10^15, rounded above, where no float may reach.
+
+    >>> numeral(1_398_101), numeral(40**300)
+    ('1,398,101', '4.15e480')
+    """
+    if count < 10**15:
+        return f"{count:,}"
+    exponent, fraction = divmod(math.log10(count), 1.0)
+    return f"{10**fraction:.3g}e{exponent:.0f}"

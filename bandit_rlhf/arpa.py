@@ -11,6 +11,8 @@ from bandit_rlhf.ngram import MarkovPolicy, context_count
 
 START = "<s>"
 END = "</s>"
+LOG_OF_ZERO = -99.0
+"""What SRILM writes for log10 of zero, where others write -inf."""
 
 Gram = tuple[str, ...]
 Table = dict[Gram, tuple[float, float]]
@@ -20,18 +22,20 @@ Table = dict[Gram, tuple[float, float]]
 def from_arpa(path: str | Path, horizon: int, renormalise: bool = False) -> MarkovPolicy:
     """Read a back-off n-gram model in ARPA format, as SRILM, KenLM and CMU Sphinx write it.
 
-        p(a|h) = 10^listed(h a) if listed, else 10^backoff(h) p(a|h'),   h' = h without its oldest token
+        p(a|h) = 10^listed(h a) if listed, else 10^backoff(h) p(a|h')
 
-    `<s>` becomes the start of the string, `</s>` the end token; a model of n-grams has order n - 1.
+    where h' is h without its oldest token. `<s>` becomes the start of the string, `</s>` the end
+    token; a model of n-grams has order n - 1.
 
     Args:
         path: the file.
         horizon: of the language.
-        renormalise: divide each row by its sum; files printed with few digits are off by 1e-3 or so.
+        renormalise: divide each row by its sum, which may be off by 1e-3 where few digits were
+            printed.
 
     Raises:
-        ValueError: no ARPA file, a damaged line (named), rows that do not sum to one within 1e-9 unless
-            `renormalise`; more contexts than fit in memory.
+        ValueError: no ARPA file, a damaged line (named), other counts than the header's, rows that
+            do not sum to one within 1e-9 unless `renormalise`; more contexts than fit in memory.
     """
     grams = _read(Path(path))
     order = len(grams) - 1
@@ -39,9 +43,8 @@ def from_arpa(path: str | Path, horizon: int, renormalise: bool = False) -> Mark
     if (END,) not in grams[0]:
         raise ValueError(_check.complaint(f"{path} has no {END}", "an end token", "from_arpa"))
     language = Language(vocabulary, horizon, END)
-    rows = context_count(len(vocabulary), order)
-    what = "table entries"
-    _check.fits_in_memory(what, rows * language.action_count, 24.0, "from_arpa", "Use a smaller model.")
+    entries = context_count(len(vocabulary), order) * language.action_count
+    _check.fits_in_memory("table entries", entries, 24.0, "from_arpa", "Use a smaller model.")
 
     levels: list[list[Gram]] = [[()]]
     for _ in range(order):
@@ -55,7 +58,7 @@ def from_arpa(path: str | Path, horizon: int, renormalise: bool = False) -> Mark
 
 
 class _Conditionals:
-    """log10 p(. | context) by back-off, each row computed once."""
+    """The log10 p(. | context) by back-off, each row computed once."""
 
     def __init__(self, grams: list[Table], actions: Gram) -> None:
         self.grams, self.order = grams, len(grams) - 1
@@ -81,36 +84,54 @@ class _Conditionals:
 
 
 def _read(path: Path) -> list[Table]:
-    """The tables of 1-grams, 2-grams and so on."""
+    """The tables of 1-grams, 2-grams and so on, after checking them against the header's counts."""
     grams: list[Table] = []
-    section, ended = 0, False
-    with open(path, encoding="utf-8") as lines:
+    announced: dict[int, int] = {}
+    ended = False
+    # Words are separated by blanks and tabs alone; other kinds of space may stand inside a word.
+    with open(path, encoding="utf-8", errors="surrogateescape") as lines:
         for number, line in enumerate(lines, 1):
-            text = line.strip()
+            text, where = line.strip(" \t\r\n"), f"{path}, line {number}"
             if header := re.fullmatch(r"\\(\d+)-grams:", text):
-                section = int(header[1])
-                if section != len(grams) + 1:
+                if int(header[1]) != len(grams) + 1:
                     got = f"section {text} follows {len(grams)}-grams"
-                    raise ValueError(_check.complaint(got, "in order", f"{path}, line {number}"))
+                    raise ValueError(_check.complaint(got, "in order", where))
                 grams.append({})
             elif text == "\\end\\":
                 ended = True
                 break
-            elif section and text:
-                fields = text.split()
-                try:
-                    value = float(fields[0])
-                    weight = float(fields[section + 1]) if len(fields) > section + 1 else 0.0
-                    if len(fields) not in (section + 1, section + 2):
-                        raise ValueError
-                except (ValueError, IndexError):
-                    expected = f"log10 probability, {section} words and at most a back-off weight"
-                    raise ValueError(
-                        _check.complaint(f"the line is {text!r}", expected, f"{path}, line {number}")
-                    ) from None
-                # SRILM writes -99 for log10 of zero.
-                grams[-1][tuple(fields[1 : section + 1])] = (value if value > -99 else -np.inf, weight)
+            elif not grams and (count := re.fullmatch(r"ngram (\d+) *= *(\d+)", text)):
+                announced[int(count[1])] = int(count[2])
+            elif grams and text:
+                gram, entry = _entry(text, grams, where)
+                grams[-1][gram] = entry
     if not grams or not ended:
         got = f"{path} has {'no n-gram section' if not grams else 'no closing line'}"
         raise ValueError(_check.complaint(got, "an ARPA file up to its \\end\\", "from_arpa"))
+    found = {n: len(table) for n, table in enumerate(grams, 1)}
+    for n in sorted(announced.keys() | found.keys()) if announced else ():
+        if announced.get(n, 0) != found.get(n, 0):
+            got = f"{path} lists {found.get(n, 0)} {n}-grams"
+            expected = f"{announced.get(n, 0)}, as its header says"
+            raise ValueError(_check.complaint(got, expected, "from_arpa", "Fetch the file again."))
     return grams
+
+
+def _entry(text: str, grams: list[Table], where: str) -> tuple[Gram, tuple[float, float]]:
+    """One line of the last section: the n-gram, log10 of its probability, log10 of its weight."""
+    words, fields = len(grams), re.split(r"[ \t]+", text)
+    gram = tuple(fields[1 : words + 1])
+    try:
+        value, weight = float(fields[0]), float(fields[words + 1]) if fields[words + 1 :] else 0.0
+    except ValueError:
+        value = weight = np.nan
+    right = len(fields) in (words + 1, words + 2) and value <= 0 and np.isfinite(weight)
+    if not right:
+        expected = f"log10 of a probability, {words} words and at most a back-off weight"
+        raise ValueError(_check.complaint(f"the line is {text!r}", expected, where))
+    if gram in grams[-1]:
+        raise ValueError(_check.complaint(f"{' '.join(gram)!r} is listed twice", "once", where))
+    for word in gram if words > 1 else ():
+        if (word,) not in grams[0]:
+            raise ValueError(_check.complaint(f"{word!r} is no 1-gram", "listed as one", where))
+    return gram, (value if value > LOG_OF_ZERO else -np.inf, weight)

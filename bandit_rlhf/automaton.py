@@ -2,9 +2,9 @@
 
     r(y) = sum_t edge[s_t, y_t] + (y truncated) truncated[s_T],    s_{t+1} = successor[s_t, y_t]
 
-Counts with a cap, the length, the presence of a substring, any function of the last k tokens, and sums
-and multiples of these are of this form. `exact.lattice` sums over all strings under such a reward at
-horizons where no enumeration is possible.
+Counts with a cap, the length, the presence of a substring, any function of the last k tokens, and
+sums and multiples of these are of this form. `exact.lattice` sums over all strings under such a
+reward at horizons where no enumeration is possible.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bandit_rlhf import _check
+from bandit_rlhf import _check, walk
 from bandit_rlhf._array import Float, Int
 from bandit_rlhf.language import Language, TokenBatch
 
@@ -42,11 +42,15 @@ class AutomatonReward:
         _check.integer_at_least("number of states", states, 1, where)
         shape = (states, self.language.vocabulary_size)
         _check.shaped("successor", self.successor, shape, "state, token", where)
-        _check.shaped("edge", self.edge, (states, self.language.action_count), "state, action", where)
+        _check.shaped(
+            "edge", self.edge, (states, self.language.action_count), "state, action", where
+        )
         _check.shaped("truncated", self.truncated, (states,), "state", where)
         if self.successor.min() < 0 or self.successor.max() >= states:
             bad = int(self.successor[(self.successor < 0) | (self.successor >= states)].flat[0])
-            raise ValueError(_check.complaint(f"successor holds state {bad}", f"within 0..{states - 1}", where))
+            raise ValueError(
+                _check.complaint(f"successor holds state {bad}", f"within 0..{states - 1}", where)
+            )
         _check.finite("edge", self.edge, where)
         _check.finite("truncated", self.truncated, where)
 
@@ -56,20 +60,23 @@ class AutomatonReward:
         return len(self.successor)
 
     def __call__(self, batch: TokenBatch) -> Float[np.ndarray, " string"]:
-        """The reward of every string of a batch."""
-        state = np.zeros(len(batch), dtype=np.int64)
-        total = np.zeros(len(batch))
-        for column in range(batch.tokens.shape[1]):
-            reading = batch.mask[:, column]
-            token = np.where(reading, batch.tokens[:, column], 0)
-            total += np.where(reading, self.edge[state, token], 0.0)
-            going_on = reading & (token < self.language.vocabulary_size)
-            state = np.where(going_on, self.successor[state, np.where(going_on, token, 0)], state)
-        return total + np.where(batch.terminated, 0.0, self.truncated[state])
+        """The reward of every string of a batch.
+
+        Raises:
+            ValueError: a batch of another language.
+        """
+        if batch.language != self.language:
+            got = "the batch's language differs"
+            raise ValueError(_check.complaint(got, "the reward's", "AutomatonReward"))
+        states, last = walk.read(batch, walk.along(self.successor), start=0)
+        total = walk.pick(self.edge, states, batch).sum(axis=1)
+        return total + np.where(batch.terminated, 0.0, self.truncated[last])
 
     def __mul__(self, factor: float) -> "AutomatonReward":
         factor = _check.real("factor", factor, "AutomatonReward")
-        return AutomatonReward(self.language, self.successor, factor * self.edge, factor * self.truncated)
+        return AutomatonReward(
+            self.language, self.successor, factor * self.edge, factor * self.truncated
+        )
 
     __rmul__ = __mul__
 
@@ -95,19 +102,25 @@ def reachable_pairs(
 ) -> tuple[Int[np.ndarray, " pair"], Int[np.ndarray, " pair"], Int[np.ndarray, "pair token"]]:
     """The product automaton: both states of every reachable pair, and the successor pairs."""
     if left.language != right.language:
-        raise ValueError(_check.complaint("the rewards read two languages", "one", "AutomatonReward"))
-    firsts, seconds, successor = product(left.successor, right.successor, np.zeros((1, 2), np.int64))
+        raise ValueError(
+            _check.complaint("the rewards read two languages", "one", "AutomatonReward")
+        )
+    firsts, seconds, successor = product(
+        left.successor, right.successor, np.zeros((1, 2), np.int64)
+    )
     return firsts, seconds, successor
 
 
 def product(
-    left: Int[np.ndarray, "state token"], right: Int[np.ndarray, "other token"], start: Int[np.ndarray, "start 2"]
+    left: Int[np.ndarray, "state token"],
+    right: Int[np.ndarray, "other token"],
+    start: Int[np.ndarray, "start 2"],
 ) -> tuple[Int[np.ndarray, " pair"], Int[np.ndarray, " pair"], Int[np.ndarray, "pair token"]]:
     """Run two transition tables side by side from the given pairs, breadth first.
 
     Returns:
-        left state and right state of every pair reached, the starts first and in their order, and the
-        pair that follows each token [pair, token].
+        left state and right state of every pair reached, the starts first and in their order, and
+        the pair that follows each token [pair, token].
     """
     width = len(right)
     frontier = known = start[:, 0] * width + start[:, 1]
@@ -138,7 +151,7 @@ def token_weights(language: Language, weights: ArrayLike | Mapping[str, float]) 
             weights[language.token(word)] = weight
     edge = _check.shaped(
         "weights", np.asarray(weights, float), (language.action_count,), "action", "token_weights"
-    )  # fmt: skip
+    )
     return AutomatonReward(
         language, np.zeros((1, language.vocabulary_size), np.int64), edge[None].copy(), np.zeros(1)
     )
@@ -149,7 +162,9 @@ def length(language: Language, weight: float = 1.0) -> AutomatonReward:
     return token_weights(language, np.full(language.action_count, float(weight)))
 
 
-def capped_count(language: Language, words: Sequence[str], cap: int, weight: float = 1.0) -> AutomatonReward:
+def capped_count(
+    language: Language, words: Sequence[str], cap: int, weight: float = 1.0
+) -> AutomatonReward:
     """r(y) = weight min(cap, number of tokens of y among `words`).
 
     >>> letters = Language(("a", "b"), 4, "$")
@@ -166,7 +181,9 @@ def capped_count(language: Language, words: Sequence[str], cap: int, weight: flo
 
 
 def contains(language: Language, words: Sequence[str], weight: float = 1.0) -> AutomatonReward:
-    """r(y) = weight if the words stand in y one after the other, else 0 (Knuth, Morris and Pratt 1977).
+    """r(y) = weight if the words stand in y one after the other, else 0.
+
+    The automaton is that of Knuth, Morris and Pratt 1977.
 
     >>> letters = Language(("a", "b"), 4, "$")
     >>> contains(letters, ["a", "b"])(letters.batch([(1, 0, 1, 1), (1, 1, 2)]))
@@ -174,7 +191,9 @@ def contains(language: Language, words: Sequence[str], weight: float = 1.0) -> A
     """
     pattern = language.tokens(words)
     if not pattern or any(token >= language.vocabulary_size for token in pattern):
-        raise ValueError(_check.complaint(f"words is {list(words)}", "one ordinary word or more", "contains"))
+        raise ValueError(
+            _check.complaint(f"words is {list(words)}", "one ordinary word or more", "contains")
+        )
     matched = len(pattern)
     successor = np.zeros((matched + 1, language.vocabulary_size), dtype=np.int64)
     successor[matched] = matched
@@ -203,7 +222,9 @@ def window(
     successor = context_successors(language.vocabulary_size, width)
     contexts = [context_tokens(language.vocabulary_size, width, c) for c in range(len(successor))]
     edge = [[pay(context, a) for a in range(language.action_count)] for context in contexts]
-    return AutomatonReward(language, successor, np.array(edge, dtype=float), np.zeros(len(successor)))
+    return AutomatonReward(
+        language, successor, np.array(edge, dtype=float), np.zeros(len(successor))
+    )
 
 
 def repetition(language: Language, width: int, weight: float = 1.0) -> AutomatonReward:
@@ -225,8 +246,8 @@ def repetition(language: Language, width: int, weight: float = 1.0) -> Automaton
 def context_successors(vocabulary_size: int, width: int) -> Int[np.ndarray, "context token"]:
     """The automaton that remembers the last `width` tokens; contexts are numbered like tree nodes.
 
-    Context i of t < width tokens is followed under token a by node i + a V^t of the next level; a full
-    one drops its first token: (i // V) + a V^(width-1).
+    Context i of t < width tokens is followed under token a by node i + a V^t of the next level; a
+    full one drops its first token: (i // V) + a V^(width-1).
     """
     if width == 0:
         return np.zeros((1, vocabulary_size), dtype=np.int64)

@@ -30,7 +30,8 @@ class ContextualBandit:
             prompt's and the string's words; or an automaton that reads the string alone.
 
     Raises:
-        ValueError: no or repeated prompts, a law that is none, NaN or infinite rewards, a wrong shape.
+        ValueError: no or repeated prompts, a law that is none, NaN or infinite rewards, a wrong
+        shape.
 
     >>> letters = Language(("a", "b"), 2, "$")
     >>> problem = ContextualBandit(letters, [()], [1.0], lambda prompt, words: words.count("b"))
@@ -51,28 +52,33 @@ class ContextualBandit:
         reward: "ArrayLike | AutomatonReward | RewardFunction",
     ) -> None:
         where = "ContextualBandit"
-        named = tuple(tuple(prompt) for prompt in prompts)
-        if not named:
-            raise ValueError(_check.complaint("prompts is empty", "one prompt or more", where, "Use [()]."))
-        if len(set(named)) < len(named):
-            twice = next(p for i, p in enumerate(named) if p in named[:i])
-            raise ValueError(_check.complaint(f"prompt {twice} occurs twice", "distinct", where))
+        named = prompt_words(prompts, where)
         law = _check.distribution("prompt_law", prompt_law, where)
         _check.shaped("prompt_law", law, (len(named),), "prompt", where)
         if isinstance(reward, AutomatonReward):
             if reward.language != language:
-                raise ValueError(_check.complaint("the reward reads another language", "the bandit's", where))
+                raise ValueError(
+                    _check.complaint("the reward reads another language", "the bandit's", where)
+                )
         elif not callable(reward):
             reward = _check.finite("reward", reward, where)
-            _check.shaped("reward", reward, (len(named), language.string_count), "prompt, string", where)
-        for name, value in (("language", language), ("prompts", named), ("prompt_law", law), ("reward", reward)):
+            _check.shaped(
+                "reward", reward, (len(named), language.string_count), "prompt, string", where
+            )
+        for name, value in (
+            ("language", language),
+            ("prompts", named),
+            ("prompt_law", law),
+            ("reward", reward),
+        ):
             object.__setattr__(self, name, value)
 
     def reward_table(self, memory_limit: int | None = None) -> Float[np.ndarray, "prompt string"]:
         """Every reward [prompt, string], in the language's order of strings.
 
         Raises:
-            ValueError: more strings than fit in memory, or a reward function that returns NaN or infinity.
+            ValueError: more strings than fit in memory, or a reward function that returns NaN or
+            infinity.
         """
         if isinstance(self.reward, np.ndarray):
             return self.reward
@@ -80,5 +86,32 @@ class ContextualBandit:
         if isinstance(self.reward, AutomatonReward):
             return np.broadcast_to(self.reward(batch), (len(self.prompts), len(batch))).copy()
         spelled = [self.language.words(string) for string in batch.strings()]
-        table = [[float(self.reward(prompt, words)) for words in spelled] for prompt in self.prompts]
+        table = [
+            [float(self.reward(prompt, words)) for words in spelled] for prompt in self.prompts
+        ]
         return _check.finite("reward", table, "ContextualBandit, [prompt, string]")
+
+
+def prompt_words(prompts: Sequence[Sequence[str]], where: str) -> tuple[Prompt, ...]:
+    """The prompts as tuples of words, after checking that they are distinct contexts.
+
+    Raises:
+        TypeError: a prompt that is one str, which would be read letter by letter.
+        ValueError: no or repeated prompts.
+
+    >>> prompt_words([["to", "be"], []], "README")
+    (('to', 'be'), ())
+    """
+    for prompt in prompts:
+        if isinstance(prompt, str):
+            do = f"Write {tuple(prompt.split())}."
+            got = f"prompt {prompt!r} is a str"
+            raise TypeError(_check.complaint(got, "a sequence of words", where, do))
+    named = tuple(tuple(prompt) for prompt in prompts)
+    if not named:
+        do = "Use [()], the empty prompt alone."
+        raise ValueError(_check.complaint("prompts is empty", "one prompt or more", where, do))
+    if len(set(named)) < len(named):
+        twice = next(p for i, p in enumerate(named) if p in named[:i])
+        raise ValueError(_check.complaint(f"prompt {twice} occurs twice", "distinct", where))
+    return named

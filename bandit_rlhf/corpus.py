@@ -15,6 +15,7 @@ from bandit_rlhf.ngram import MarkovPolicy, context_count
 UNKNOWN = "<unk>"
 END = "</s>"
 Smoothing = Literal["witten-bell", "absolute", "add-constant"]
+Unit = Literal["word", "letter"]
 
 
 def english_text() -> str:
@@ -27,15 +28,17 @@ def english_text() -> str:
     return "\n\n".join(topics.topics[name] for name in sorted(topics.topics))
 
 
-def sentences(text: str, unit: Literal["word", "letter"] = "word") -> Iterator[list[str]]:
+def sentences(text: str, unit: Unit = "word") -> Iterator[list[str]]:
     """Lower-case sentences as lists of words, or of letters and spaces.
 
-    A sentence ends at a full stop, question or exclamation mark, colon, semicolon or empty line; digits and
-    other signs separate words. Empty sentences are left out.
+    A sentence ends at a full stop, question or exclamation mark, colon, semicolon or empty line;
+    digits and other signs separate words. Empty sentences are left out.
 
     >>> list(sentences("To be, or not? It's 42."))
     [['to', 'be', 'or', 'not'], ["it's"]]
     """
+    if unit not in ("word", "letter"):
+        raise ValueError(_check.complaint(f"unit is {unit!r}", "'word' or 'letter'", "sentences"))
     for piece in re.split(r"[.!?:;](?:\s|$)|\n\s*\n", text.lower()):
         words = re.findall(r"[a-z]+(?:'[a-z]+)*", piece)
         if words:
@@ -49,20 +52,21 @@ def from_text(
     vocabulary_size: int,
     smoothing: Smoothing = "witten-bell",
     constant: float = 1.0,
-    unit: Literal["word", "letter"] = "word",
+    unit: Unit = "word",
 ) -> MarkovPolicy:
     """Count an order-k language model with a sentence end.
 
-    With c(h, a) the number of times a follows context h, c(h) their sum, t(h) the number of distinct
-    followers and h' the context without its oldest token:
+    With c(h, a) the number of times a follows context h, c(h) their sum, t(h) the number of
+    distinct followers and h' the context without its oldest token:
 
         witten-bell   p(a|h) = (c(h,a) + t(h) p(a|h')) / (c(h) + t(h))
         absolute      p(a|h) = max(c(h,a) - D, 0)/c(h) + D t(h)/c(h) p(a|h'),   D = n1/(n1 + 2 n2)
         add-constant  p(a|h) = (c(h,a) + constant) / (c(h) + constant A)
 
-    where n1, n2 count the pairs (h, a) seen once and twice; the recursion ends at the uniform law, so that
-    every string has positive probability. A context at the start of a sentence is counted there alone and
-    falls back on the same tokens anywhere.
+    where A is the number of actions and n1, n2 count the pairs (h, a) of h's length seen once and
+    twice (D = 1/2 if none was seen once). A context never seen takes the law of h'; the recursion
+    ends at the uniform law, so that every string has positive probability. A context at the start
+    of a sentence is counted there alone and falls back on the same tokens anywhere.
 
     Args:
         text: English or other text in Latin letters.
@@ -74,9 +78,11 @@ def from_text(
         unit: words or letters.
 
     Raises:
-        ValueError: a text too short for the order, an unknown smoothing, no room for the model in memory.
+        ValueError: a text too short for the order, an unknown smoothing, no room for the model in
+            memory.
 
-    Source: Witten and Bell 1991; Ney, Essen and Kneser 1994; both as in Chen and Goodman 1999, section 2.
+    Source: Witten and Bell 1991; Ney, Essen and Kneser 1994; both as in Chen and Goodman 1999,
+        section 2.
 
     >>> model = from_text("the cat sat. the cat ran.", order=1, horizon=4, vocabulary_size=9)
     >>> model.language.vocabulary
@@ -90,7 +96,8 @@ def from_text(
     constant = _check.positive("constant", constant, "from_text")
     if smoothing not in ("witten-bell", "absolute", "add-constant"):
         got = f"smoothing is {smoothing!r}"
-        raise ValueError(_check.complaint(got, "'witten-bell', 'absolute' or 'add-constant'", "from_text"))
+        expected = "'witten-bell', 'absolute' or 'add-constant'"
+        raise ValueError(_check.complaint(got, expected, "from_text"))
     said = list(sentences(text, unit))
     longest = max((len(sentence) for sentence in said), default=0)
     if longest <= order:
@@ -99,8 +106,8 @@ def from_text(
         raise ValueError(_check.complaint(got, f"more than the order, {order}", "from_text", do))
     vocabulary = most_frequent(said, vocabulary_size)
     language = Language(vocabulary, horizon, END)
-    what, rows = "table entries", context_count(len(vocabulary), order)
-    _check.fits_in_memory(what, rows * (len(vocabulary) + 1), 40.0, "from_text", "Lower order or vocabulary.")
+    entries, do = context_count(len(vocabulary), order) * language.action_count, "Lower the order."
+    _check.fits_in_memory("table entries", entries, 40.0, "from_text", do)
     number = {word: i for i, word in enumerate(vocabulary)}
     ids = [[number.get(word, number.get(UNKNOWN, -1)) for word in sentence] for sentence in said]
     anywhere, at_start = _count(ids, len(vocabulary), order)
@@ -116,7 +123,7 @@ def from_text(
 
 
 def most_frequent(said: Iterable[Sequence[str]], vocabulary_size: int) -> tuple[str, ...]:
-    """The most frequent words, ties in alphabetical order; the rest is one unknown word, if there is a rest."""
+    """The most frequent words, ties in alphabetical order; any others become one unknown word."""
     frequency = Counter(word for sentence in said for word in sentence)
     ranked = sorted(frequency, key=lambda word: (-frequency[word], word))
     if len(ranked) <= vocabulary_size:
@@ -127,7 +134,7 @@ def most_frequent(said: Iterable[Sequence[str]], vocabulary_size: int) -> tuple[
 def _count(
     ids: list[list[int]], size: int, order: int
 ) -> tuple[list[Float[np.ndarray, "context action"]], list[Float[np.ndarray, "context action"]]]:
-    """Followers of every context of 0..order tokens anywhere, and of 0..order-1 tokens at the start."""
+    """Followers of every context of 0..order tokens anywhere, of 0..order-1 at the start."""
     anywhere = [np.zeros((size**n, size + 1)) for n in range(order + 1)]
     at_start = [np.zeros((size**n, size + 1)) for n in range(order)]
     for sentence in ids:
@@ -150,8 +157,9 @@ def _smooth(
         return (counts + constant) / (total + constant * counts.shape[1])
     distinct = (counts > 0).sum(axis=1, keepdims=True)
     if smoothing == "witten-bell":
-        return np.where(total > 0, (counts + distinct * backoff) / np.maximum(total + distinct, 1), backoff)
-    once, twice = (counts == 1).sum(), (counts == 2).sum()
-    discount = once / (once + 2 * twice) if once else 0.5
-    kept = np.maximum(counts - discount, 0.0) + discount * distinct * backoff
-    return np.where(total > 0, kept / np.maximum(total, 1), backoff)
+        kept, given_away, whole = counts, distinct, total + distinct
+    else:
+        once, twice = (counts == 1).sum(), (counts == 2).sum()
+        discount = once / (once + 2 * twice) if once else 0.5
+        kept, given_away, whole = np.maximum(counts - discount, 0.0), discount * distinct, total
+    return np.where(total > 0, (kept + given_away * backoff) / np.maximum(whole, 1), backoff)

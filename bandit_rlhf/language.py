@@ -1,15 +1,15 @@
 """A language: the finite set of strings that a policy can write.
 
 A string is a tuple of token ids. Reading stops in one of two ways, and they are distinct cases:
-*terminated* strings end with the end token, *truncated* ones are cut at the horizon without it. With
-V ordinary tokens, horizon H and an end token there are 1 + V + ... + V^H strings, one for each node of
-the prefix tree: the string terminated at a node above the horizon, the truncated string at it. Without
-an end token all V^H strings are truncated.
+*terminated* strings end with the end token, *truncated* ones are cut at the horizon without it.
+With V ordinary tokens, horizon H and an end token there are 1 + V + ... + V^H strings, one for each
+node of the prefix tree: the string terminated at a node above the horizon, the truncated string at
+it. Without an end token all V^H strings are truncated.
 
 The order of the strings is the order of the nodes: by level, and within a level by the index
-i(a_1 ... a_t) = sum_k a_k V^(k-1). The child `a` of node i at level t is then node a V^t + i of level t+1,
-so that an action-major array [action, node] of one level is, reshaped, the next level's node array.
-`exact.tree` owes its speed to this; nothing else depends on the choice.
+i(a_1 ... a_t) = sum_k a_k V^(k-1). The child `a` of node i at level t is then node a V^t + i of
+level t+1, so that an action-major array [action, node] of one level is, reshaped, the next level's
+node array. `exact.tree` owes its speed to this; nothing else depends on the choice.
 """
 
 from collections.abc import Iterable, Sequence
@@ -49,16 +49,22 @@ class Language:
 
     def __post_init__(self) -> None:
         if not self.vocabulary:
-            raise ValueError(_check.complaint("vocabulary is empty", "one token or more", "Language"))
+            raise ValueError(
+                _check.complaint("vocabulary is empty", "one token or more", "Language")
+            )
         seen: set[str] = set()
         for token in self.vocabulary:
             if token in seen:
-                raise ValueError(_check.complaint(f"token {token!r} occurs twice", "distinct", "Language"))
+                raise ValueError(
+                    _check.complaint(f"token {token!r} occurs twice", "distinct", "Language")
+                )
             seen.add(token)
         if self.end in seen:
             got = f"end token {self.end!r} is an ordinary token too"
             raise ValueError(_check.complaint(got, "outside the vocabulary", "Language"))
-        _check.integer_at_least("horizon", self.horizon, 1, "Language")
+        # A numpy integer would overflow in V^horizon.
+        horizon = _check.integer_at_least("horizon", self.horizon, 1, "Language")
+        object.__setattr__(self, "horizon", horizon)
 
     @property
     def vocabulary_size(self) -> int:
@@ -130,11 +136,19 @@ class Language:
         content = string[:-1] if self.is_terminated(string) else string
         outside = [a for a in content if not 0 <= a < self.vocabulary_size]
         if outside:
-            got, expected = f"token {outside[0]} stands in {string}", f"0..{self.vocabulary_size - 1} before the end"
+            got, expected = (
+                f"token {outside[0]} stands in {string}",
+                f"0..{self.vocabulary_size - 1} before the end",
+            )
             raise ValueError(_check.complaint(got, expected, "Language"))
-        whole = len(string) <= self.horizon if self.is_terminated(string) else len(string) == self.horizon
+        whole = (
+            len(string) <= self.horizon
+            if self.is_terminated(string)
+            else len(string) == self.horizon
+        )
         if not whole:
-            got = f"{string} has {len(string)} tokens and {'an' if self.is_terminated(string) else 'no'} end token"
+            article = "an" if self.is_terminated(string) else "no"
+            got = f"{string} has {len(string)} tokens and {article} end token"
             expected = f"terminated within, or of exactly, {self.horizon} tokens"
             raise ValueError(_check.complaint(got, expected, "Language"))
         return content
@@ -142,7 +156,8 @@ class Language:
     def rank(self, string: String) -> int:
         """The string's place in the fixed order, without enumerating.
 
-        rank(a_1 ... a_t) = (1 + V + ... + V^(t-1)) + sum_k a_k V^(k-1); without an end token the sum alone.
+        rank(a_1 ... a_t) = (1 + V + ... + V^(t-1)) + sum_k a_k V^(k-1); without an end token the
+        sum alone.
         """
         content = self.content(string)
         index = 0
@@ -158,9 +173,9 @@ class Language:
         True
         """
         if not 0 <= rank < self.string_count:
-            raise ValueError(
-                _check.complaint(f"rank is {rank}", f"within 0..{self.string_count - 1}", "Language")
-            )
+            got = f"rank is {_check.numeral(rank)}"
+            expected = f"within 0..{_check.numeral(self.string_count - 1)}"
+            raise ValueError(_check.complaint(got, expected, "Language"))
         length = self.horizon
         if self.end is not None:
             length = next(t for t in range(self.horizon + 1) if rank < self.node_count(t + 1))
@@ -177,10 +192,12 @@ class Language:
 
         Args:
             strings: strings of this language.
-            pad: the id written after a string's last token; the end token's id is allowed, since the
-                mask alone says what counts.
+            pad: the id written after a string's last token; the end token's id is allowed, since
+                the mask alone says what counts.
         """
-        tokens = np.full((len(strings), self.horizon), self.pad_token if pad is None else pad, np.int64)
+        tokens = np.full(
+            (len(strings), self.horizon), self.pad_token if pad is None else pad, np.int64
+        )
         mask = np.zeros(tokens.shape, dtype=bool)
         for row, string in enumerate(strings):
             self.content(string)
@@ -195,9 +212,13 @@ class Language:
             ValueError: the batch would not fit in memory; the message names the number of strings.
         """
         _check.fits_in_memory(
-            "strings", self.string_count, 9.0 * self.horizon, "Language.all_strings",
-            "Shorten the horizon, or use exact.lattice, which does not enumerate.", memory_limit,
-        )  # fmt: skip
+            "strings",
+            self.string_count,
+            17.0 * self.horizon,
+            "Language.all_strings",
+            "Shorten the horizon, or use exact.lattice, which does not enumerate.",
+            memory_limit,
+        )
         levels = [self.horizon] if self.end is None else range(self.horizon + 1)
         fill = self.pad_token if pad is None else pad
         blocks = []
@@ -210,7 +231,9 @@ class Language:
                 block[:, length] = self.vocabulary_size
             blocks.append(block)
         tokens = np.concatenate(blocks)
-        lengths = np.concatenate([np.full(len(b), min(t + 1, self.horizon)) for t, b in zip(levels, blocks, strict=True)])
+        lengths = np.concatenate(
+            [np.full(len(b), min(t + 1, self.horizon)) for t, b in zip(levels, blocks, strict=True)]
+        )
         return TokenBatch(self, tokens, np.arange(self.horizon) < lengths[:, None])
 
 
@@ -255,12 +278,14 @@ class TokenBatch:
         """
         language = self.language
         if language.string_count > np.iinfo(np.int64).max:
-            got = f"the language has {language.string_count:.3g} strings"
+            got = f"the language has {_check.numeral(language.string_count)} strings"
             do = "Use Language.rank, which has no limit, string by string."
             raise ValueError(_check.complaint(got, "at most 2^63 - 1", "TokenBatch.ranks", do))
         content = self.mask & (self.tokens < language.vocabulary_size)
         digits = np.where(content, self.tokens, 0)
-        powers = np.array([language.vocabulary_size**k for k in range(self.tokens.shape[1])], np.int64)
+        powers = np.array(
+            [language.vocabulary_size**k for k in range(self.tokens.shape[1])], np.int64
+        )
         index = digits @ powers
         if language.end is None:
             return index

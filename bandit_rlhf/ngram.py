@@ -2,9 +2,9 @@
 
     pi(y | x) = prod_t p(y_t | the last k tokens of x y_<t)
 
-A prompt is a prefix: it decides in which context writing starts. The contexts are the tokens since the
-start, k at most, numbered as in `automaton.context_successors`; so a context shorter than k says that
-the string started there.
+A prompt is a prefix: it decides in which context writing starts. The contexts are the tokens since
+the start, k at most, numbered as in `automaton.context_successors`; so a context shorter than k
+says that the string started there.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from bandit_rlhf import _check
+from bandit_rlhf import _check, walk
 from bandit_rlhf._array import Float, Int
 from bandit_rlhf.automaton import context_successors
 from bandit_rlhf.bandit import Prompt
 from bandit_rlhf.language import Language, TokenBatch
-from bandit_rlhf.policy import TabularPolicy, draw, entry_count, level_slice
+from bandit_rlhf.policy import TabularPolicy, entry_count, level_slice
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +29,8 @@ class MarkovPolicy:
     Args:
         language: vocabulary, horizon and end token.
         order: k, how many tokens back the law depends on; 0 is a unigram model.
-        log_probs: ln p(a | context) [context, action], the end token last; minus infinity is allowed.
+        log_probs: ln p(a | context) [context, action], the end token last; minus infinity is
+            allowed.
 
     Raises:
         ValueError: a wrong shape, rows that do not sum to one.
@@ -48,12 +50,14 @@ class MarkovPolicy:
         contexts = context_count(self.language.vocabulary_size, self.order)
         shape = (contexts, self.language.action_count)
         _check.shaped("log_probs", self.log_probs, shape, "context, action", "MarkovPolicy")
-        _check.distribution("exp(log_probs)", np.exp(self.log_probs), "MarkovPolicy, context")
+        with np.errstate(over="ignore"):
+            law = np.exp(self.log_probs)
+        _check.distribution("exp(log_probs)", law, "MarkovPolicy, context")
 
     @classmethod
-    def from_probs(cls, language: Language, order: int, probs: object) -> "MarkovPolicy":
+    def from_probs(cls, language: Language, order: int, probs: ArrayLike) -> "MarkovPolicy":
         """From probabilities [context, action] instead of their logarithms."""
-        law = _check.distribution("probs", np.asarray(probs, dtype=float), "MarkovPolicy, context")
+        law = _check.distribution("probs", probs, "MarkovPolicy, context")
         with np.errstate(divide="ignore"):
             return cls(language, order, np.log(law))
 
@@ -77,45 +81,39 @@ class MarkovPolicy:
             state = int(self.successor[state, token])
         return state
 
-    def next_token_law(self, prompt: Prompt = (), prefix: Iterable[int] = ()) -> Float[np.ndarray, " action"]:
+    def next_token_law(
+        self, prompt: Prompt = (), prefix: Iterable[int] = ()
+    ) -> Float[np.ndarray, " action"]:
         """p(. | prompt, prefix): the probabilities of the next token, the end token last."""
         state = self.context(prompt)
         for token in prefix:
             state = int(self.successor[state, token])
         return np.exp(self.log_probs[state])
 
-    def token_log_prob(self, batch: TokenBatch, prompt: Prompt = ()) -> Float[np.ndarray, "string token"]:
-        """ln pi(y_t | x, y_<t) of every token of a batch, zero where the mask is False."""
-        state = np.full(len(batch), self.context(prompt))
-        result = np.zeros(batch.tokens.shape)
-        for column in range(batch.tokens.shape[1]):
-            reading = batch.mask[:, column]
-            token = np.where(reading, batch.tokens[:, column], 0)
-            result[:, column] = np.where(reading, self.log_probs[state, token], 0.0)
-            going_on = reading & (token < self.language.vocabulary_size)
-            state = np.where(going_on, self.successor[state, np.where(going_on, token, 0)], state)
-        return result
+    def token_log_prob(
+        self, batch: TokenBatch, prompt: Prompt = ()
+    ) -> Float[np.ndarray, "string token"]:
+        """The ln pi(y_t | x, y_<t) of every token of a batch, zero where the mask is False."""
+        states, _ = walk.read(batch, walk.along(self.successor), self.context(prompt))
+        return walk.pick(self.log_probs, states, batch)
 
     def log_prob(self, batch: TokenBatch, prompt: Prompt = ()) -> Float[np.ndarray, " string"]:
-        """ln pi(y | x) of every string of a batch."""
+        """The ln pi(y | x) of every string of a batch."""
         return self.token_log_prob(batch, prompt).sum(axis=1)
 
     def sample(self, rng: np.random.Generator, draws: int, prompt: Prompt = ()) -> TokenBatch:
         """Independent strings from pi(. | x), token by token."""
-        language = self.language
-        tokens = np.full((draws, language.horizon), language.pad_token, np.int64)
-        mask = np.zeros(tokens.shape, dtype=bool)
-        state, alive = np.full(draws, self.context(prompt)), np.ones(draws, dtype=bool)
-        for column in range(language.horizon):
-            token = draw(rng, np.exp(self.log_probs[state]).T)
-            tokens[:, column] = np.where(alive, token, language.pad_token)
-            mask[:, column] = alive
-            alive = alive & (token < language.vocabulary_size)
-            state = np.where(alive, self.successor[state, np.where(alive, token, 0)], state)
-        return TokenBatch(language, tokens, mask)
+        return walk.write(
+            rng,
+            self.language,
+            walk.along(self.successor),
+            self.context(prompt),
+            draws,
+            lambda _, context: np.exp(self.log_probs[context]),
+        )
 
     def entropy(self, prompt: Prompt = ()) -> float:
-        """H(pi(. | x)) in nats: the next-token entropies, each times how often its context is visited."""
+        """H(pi(. | x)) in nats: next-token entropies, weighed by the visits to their contexts."""
         probs = np.exp(self.log_probs)
         spread = -(probs * np.where(probs > 0, self.log_probs, 0.0)).sum(axis=1)
         mass = np.zeros(len(probs))
@@ -128,15 +126,14 @@ class MarkovPolicy:
 
     def as_tabular(self, prompts: Sequence[Prompt]) -> TabularPolicy:
         """The same policy on the prefix tree, one logit for every prefix: for small languages."""
-        language, size = self.language, self.language.vocabulary_size
+        language = self.language
         entries = entry_count(language)
         _check.fits_in_memory("logits", entries * len(prompts), 8.0, "MarkovPolicy.as_tabular")
         logits = np.empty((len(prompts), entries))
-        states = np.array([[self.context(tuple(prompt))] for prompt in prompts])
-        for level in range(language.horizon):
+        starts = np.array([self.context(tuple(prompt)) for prompt in prompts])
+        for level, states in enumerate(walk.unfold(language, self.successor, starts)):
             rows = np.moveaxis(self.log_probs[states], 2, 1)
             logits[:, level_slice(language, level)] = rows.reshape(len(prompts), -1)
-            states = np.moveaxis(self.successor[states], 2, 1).reshape(len(prompts), size ** (level + 1))
         return TabularPolicy(language, tuple(tuple(prompt) for prompt in prompts), logits)
 
 

@@ -2,8 +2,9 @@
 
     J(pi) = E_pi r - beta KL(pi || ref) + tau H(pi)
 
-All functions take laws as arrays whose last axis runs over the strings (or over any other finite set of
-atoms, such as reward levels); leading axes, prompts for instance, are kept. Natural logarithms.
+All functions take laws as arrays whose last axis runs over the strings (or over any other finite
+set of atoms, such as reward levels); leading axes, prompts for instance, are kept. Natural
+logarithms.
 """
 
 import numpy as np
@@ -66,7 +67,8 @@ def gibbs(reference: ArrayLike, reward: ArrayLike, beta: float, tau: float = 0.0
     Returns:
         the law [..., string].
 
-    Source: Ziegler et al. 2019 (arXiv:1909.08593), section 2; Rafailov et al. 2023 (arXiv:2305.18290), eq. 4.
+    Source: Ziegler et al. 2019 (arXiv:1909.08593), section 2; Rafailov et al. 2023
+        (arXiv:2305.18290), eq. 4.
 
     >>> gibbs([0.5, 0.5], [0.0, np.log(3.0)], beta=1.0)
     array([0.25, 0.75])
@@ -75,7 +77,9 @@ def gibbs(reference: ArrayLike, reward: ArrayLike, beta: float, tau: float = 0.0
     return np.exp(scores - _log_sum_exp(scores)[..., None])
 
 
-def soft_value(reference: ArrayLike, reward: ArrayLike, beta: float, tau: float = 0.0) -> np.ndarray:
+def soft_value(
+    reference: ArrayLike, reward: ArrayLike, beta: float, tau: float = 0.0
+) -> np.ndarray:
     """The optimum's value: (beta+tau) ln sum_y ref(y)^(beta/(beta+tau)) exp(r(y)/(beta+tau)).
 
     With tau = 0 it is beta ln Z, and any policy falls short of it by beta KL(pi || optimum)
@@ -97,9 +101,9 @@ def regularised_value(
 def chi_squared_optimum(reference: ArrayLike, reward: ArrayLike, beta: float) -> np.ndarray:
     """The maximiser of E r - (beta/2) chi^2(pi || ref).
 
-    pi(y) = ref(y) max(0, 1 + (r(y) - lambda) / beta), with lambda such that it sums to one; where no
-    atom is cut, lambda is the mean reward under ref. Atoms enter in the order of their reward, and lambda
-    is linear in between, so the sum is solved exactly by one sort.
+    pi(y) = ref(y) max(0, 1 + (r(y) - lambda) / beta), with lambda such that it sums to one; where
+    no atom is cut, lambda is the mean reward under ref. Atoms enter in the order of their reward,
+    and lambda is linear in between, so the sum is solved exactly by one sort.
 
     Source: the chi-squared ball of Huang et al. 2024 (arXiv:2407.13399), here without its KL part.
 

@@ -2,8 +2,8 @@
 
     pi(y | x) = prod_t softmax(logits[x, prefix y_<t])[y_t]
 
-Any law on strings has this form (theorem 4), so nothing is lost by the token-level view, and nothing
-generalises from one string to another: that is the point of the tabular policy.
+Any law on strings has this form (theorem 4), so nothing is lost by the token-level view, and
+nothing generalises from one string to another: that is the point of the tabular policy.
 """
 
 from collections.abc import Sequence
@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bandit_rlhf import _check
+from bandit_rlhf import _check, walk
 from bandit_rlhf._array import Float
-from bandit_rlhf.bandit import Prompt
+from bandit_rlhf.bandit import Prompt, prompt_words
 from bandit_rlhf.language import Language, TokenBatch
 
 
@@ -25,9 +25,9 @@ class TabularPolicy:
     Args:
         language: the strings that can be written.
         prompts: the contexts, in the order of the first axis of `logits`.
-        logits: flat [prompt, entry]: level after level, each action-major, so that the logit of action a
-            at node i of level t stands at entry `level_offset(t) + a V^t + i`. Minus infinity forbids a
-            token; every node allows one at least.
+        logits: flat [prompt, entry]: level after level, each action-major, so that the logit of
+            action a at node i of level t stands at entry `level_offset(t) + a V^t + i`. Minus
+            infinity forbids a token; every node allows one at least.
 
     Raises:
         ValueError: a wrong shape, NaN or plus infinity, a node without an allowed token.
@@ -43,21 +43,26 @@ class TabularPolicy:
     logits: Float[np.ndarray, "prompt entry"]
 
     def __post_init__(self) -> None:
+        prompt_words(self.prompts, "TabularPolicy")
         shape = (len(self.prompts), entry_count(self.language))
         _check.shaped("logits", self.logits, shape, "prompt, entry", "TabularPolicy")
+        object.__setattr__(self, "logits", np.asarray(self.logits, dtype=np.float64))
         # NaN and +inf make the largest value unusable; a node whose largest is -inf has no token.
         for level in range(self.language.horizon):
             largest = self.level(level).max(axis=1)
             if not np.isfinite(largest).all():
                 prompt, node = (int(i) for i in np.argwhere(~np.isfinite(largest))[0])
-                got = f"the largest logit of prompt {prompt}, level {level}, node {node} is {largest[prompt, node]}"
+                at = f"prompt {prompt}, level {level}, node {node}"
+                got = f"the largest logit of {at} is {largest[prompt, node]}"
                 raise ValueError(_check.complaint(got, "finite", "TabularPolicy"))
 
     @classmethod
     def uniform(cls, language: Language, prompts: Sequence[Sequence[str]]) -> "TabularPolicy":
         """Every next token equally likely everywhere."""
-        named = tuple(tuple(prompt) for prompt in prompts)
-        return cls(language, named, np.zeros((len(named), _guarded_entry_count(language, len(named)))))
+        named = prompt_words(prompts, "TabularPolicy")
+        return cls(
+            language, named, np.zeros((len(named), _guarded_entry_count(language, len(named))))
+        )
 
     @classmethod
     def normal(
@@ -68,7 +73,7 @@ class TabularPolicy:
         scale: float = 1.0,
     ) -> "TabularPolicy":
         """Independent Gaussian logits with standard deviation `scale`."""
-        named = tuple(tuple(prompt) for prompt in prompts)
+        named = prompt_words(prompts, "TabularPolicy")
         size = (len(named), _guarded_entry_count(language, len(named)))
         return cls(language, named, scale * rng.standard_normal(size))
 
@@ -76,13 +81,15 @@ class TabularPolicy:
     def from_string_law(
         cls, language: Language, prompts: Sequence[Sequence[str]], law: ArrayLike
     ) -> "TabularPolicy":
-        """The policy whose string law is `law` [prompt, string]: pi(a | s) = mass below sa / mass below s.
+        """The policy whose string law is `law` [prompt, string] (theorem 4).
 
-        A token of a prefix without mass is uniform: it is never reached (theorem 4: bijection on the support).
+        pi(a | s) = (mass of the strings that start with s a) / (mass of those that start with s);
+        after a prefix without mass, which is never reached, it is uniform.
         """
-        named = tuple(tuple(prompt) for prompt in prompts)
-        law = _check.distribution("law", law, "TabularPolicy.from_string_law")
-        _check.shaped("law", law, (len(named), language.string_count), "prompt, string")
+        named = prompt_words(prompts, "TabularPolicy")
+        where = "TabularPolicy.from_string_law"
+        law = _check.distribution("law", law, where)
+        _check.shaped("law", law, (len(named), language.string_count), "prompt, string", where)
         size, with_end = language.vocabulary_size, language.end is not None
         logits = np.empty((len(named), entry_count(language)))
         below = law[:, language.node_count(language.horizon) if with_end else 0 :]
@@ -103,7 +110,7 @@ class TabularPolicy:
         return as_level(self.language, self.logits, level)
 
     def log_probs(self) -> Float[np.ndarray, "prompt entry"]:
-        """ln pi(a | x, prefix) in the layout of `logits`."""
+        """The ln pi(a | x, prefix) in the layout of `logits`."""
         result = np.empty_like(self.logits)
         for level in range(self.language.horizon):
             logits = self.level(level)
@@ -113,57 +120,65 @@ class TabularPolicy:
         return result
 
     def string_log_law(self) -> Float[np.ndarray, "prompt string"]:
-        """ln pi(y | x) for every string in the language's order: the string-level view."""
+        """The ln pi(y | x) of every string in the language's order: the string-level view."""
         return accumulate(self.language, self.log_probs())
 
     def string_law(self) -> Float[np.ndarray, "prompt string"]:
         """pi(y | x) for every string in the language's order."""
         return np.exp(self.string_log_law())
 
-    def next_token_law(self, prompt: int, prefix: Sequence[int] = ()) -> Float[np.ndarray, " action"]:
-        """pi(. | x, prefix): the probabilities of the next token, the end token last."""
-        level = _check.integer_at_least("length of prefix", len(prefix), 0)
-        if level >= self.language.horizon:
-            raise ValueError(_check.complaint(f"prefix has {level} tokens", f"below {self.language.horizon}"))
-        node = sum(a * self.language.vocabulary_size**k for k, a in enumerate(prefix))
+    def next_token_law(
+        self, prompt: int, prefix: Sequence[int] = ()
+    ) -> Float[np.ndarray, " action"]:
+        """pi(. | x, prefix): the probabilities of the next token, the end token last.
+
+        Raises:
+            ValueError: a prefix after which no token is chosen.
+        """
+        size, level = self.language.vocabulary_size, len(prefix)
+        if level >= self.language.horizon or any(not 0 <= a < size for a in prefix):
+            got = f"prefix is {tuple(prefix)}"
+            expected = f"fewer than {self.language.horizon} tokens, each within 0..{size - 1}"
+            raise ValueError(_check.complaint(got, expected, "TabularPolicy.next_token_law"))
+        node = sum(a * size**k for k, a in enumerate(prefix))
         logits = self.level(level)[prompt, :, node]
         weights = np.exp(logits - logits.max())
         return weights / weights.sum()
 
-    def token_log_prob(self, batch: TokenBatch, prompt: int = 0) -> Float[np.ndarray, "string token"]:
-        """ln pi(y_t | x, y_<t) of every token of a batch, zero where the mask is False."""
+    def token_log_prob(
+        self, batch: TokenBatch, prompt: int = 0
+    ) -> Float[np.ndarray, "string token"]:
+        """The ln pi(y_t | x, y_<t) of every token of a batch, zero where the mask is False.
+
+        Raises:
+            ValueError: a batch of another language.
+        """
         language = self.language
-        nodes = np.zeros(len(batch), dtype=np.int64)
-        log_probs = self.log_probs()[prompt]
-        result = np.zeros(batch.tokens.shape)
-        for column in range(batch.tokens.shape[1]):
-            reading = batch.mask[:, column]
-            token = np.where(reading, batch.tokens[:, column], 0)
-            width = language.vocabulary_size**column
-            entry = level_slice(language, column).start + token * width + nodes
-            result[:, column] = np.where(reading, log_probs[np.where(reading, entry, 0)], 0.0)
-            going_on = reading & (token < language.vocabulary_size)
-            nodes = np.where(going_on, token * width + nodes, 0)
-        return result
+        if batch.language != language:
+            got = "the batch's language differs"
+            raise ValueError(_check.complaint(got, "the policy's", "TabularPolicy"))
+        nodes, _ = walk.read(batch, self._follow, start=0)
+        levels = range(language.horizon)
+        first = np.array([level_slice(language, level).start for level in levels])
+        width = np.array([language.vocabulary_size**level for level in levels])
+        entries = np.where(batch.mask, first + batch.tokens * width + nodes, 0)
+        return np.where(batch.mask, self.log_probs()[prompt][entries], 0.0)
+
+    def _follow(self, level: int, node: np.ndarray, token: np.ndarray) -> np.ndarray:
+        return token * self.language.vocabulary_size**level + node
 
     def log_prob(self, batch: TokenBatch, prompt: int = 0) -> Float[np.ndarray, " string"]:
-        """ln pi(y | x) of every string of a batch: the sum of its tokens'."""
+        """The ln pi(y | x) of every string of a batch: the sum of its tokens'."""
         return self.token_log_prob(batch, prompt).sum(axis=1)
 
     def sample(self, rng: np.random.Generator, draws: int, prompt: int = 0) -> TokenBatch:
         """Independent strings from pi(. | x), token by token."""
-        language = self.language
-        tokens = np.full((draws, language.horizon), language.pad_token, np.int64)
-        mask = np.zeros(tokens.shape, dtype=bool)
-        nodes, alive = np.zeros(draws, dtype=np.int64), np.ones(draws, dtype=bool)
-        for column in range(language.horizon):
-            logits = self.level(column)[prompt][:, nodes]
-            token = draw(rng, np.exp(logits - logits.max(axis=0)))
-            tokens[:, column] = np.where(alive, token, language.pad_token)
-            mask[:, column] = alive
-            alive = alive & (token < language.vocabulary_size)
-            nodes = np.where(alive, token * language.vocabulary_size**column + nodes, 0)
-        return TokenBatch(language, tokens, mask)
+
+        def law(level: int, nodes: np.ndarray) -> np.ndarray:
+            logits = self.level(level)[prompt][:, nodes]
+            return np.exp(logits - logits.max(axis=0)).T
+
+        return walk.write(rng, self.language, self._follow, 0, draws, law)
 
     def entropy(self) -> Float[np.ndarray, " prompt"]:
         """H(pi(. | x)) = -sum_y pi(y | x) ln pi(y | x), in nats, of every prompt."""
@@ -189,7 +204,7 @@ def as_level(language: Language, flat: np.ndarray, level: int) -> np.ndarray:
 
 
 def accumulate(language: Language, log_ratio: np.ndarray) -> Float[np.ndarray, "prompt string"]:
-    """Sum an array in the layout of logits along each string: [prompt, entry] to [prompt, string]."""
+    """Sum an array [prompt, entry] along each string, to [prompt, string]."""
     prompts, size = len(log_ratio), language.vocabulary_size
     total = np.zeros((prompts, 1))
     strings = []
@@ -200,18 +215,9 @@ def accumulate(language: Language, log_ratio: np.ndarray) -> Float[np.ndarray, "
     return np.concatenate([*strings, total], axis=1)
 
 
-def draw(rng: np.random.Generator, weights: Float[np.ndarray, "action draw"]) -> np.ndarray:
-    """One index a column, with probability proportional to the weights."""
-    cumulative = np.cumsum(weights, axis=0)
-    total = cumulative[-1]
-    # The product may round up to the total itself, where no index would be left.
-    threshold = np.minimum(rng.random(weights.shape[1]) * total, np.nextafter(total, 0.0))
-    return (cumulative <= threshold).sum(axis=0)
-
-
 def _guarded_entry_count(language: Language, prompts: int) -> int:
     entries = entry_count(language)
-    what = f"logits ({language.string_count:,} strings x {prompts} prompts)"
+    what = f"logits ({_check.numeral(language.string_count)} strings x {prompts} prompts)"
     do = "Shorten the horizon, or use MarkovPolicy with exact.lattice."
     _check.fits_in_memory(what, entries * prompts, 8.0, "TabularPolicy", do)
     return entries

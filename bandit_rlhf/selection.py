@@ -1,8 +1,8 @@
 """Best-of-n: draw n strings from the reference and keep the one with the highest reward.
 
-With F the distribution function of the reward under the reference and F_ its left limit, the reward of
-the winner has the law P(level) = F^n - F_^n, and among equal rewards the winner is distributed as the
-reference is (ties broken by a fair draw).
+With F the distribution function of the reward under the reference and F_ its left limit, the reward
+of the winner has the law P(level) = F^n - F_^n, and among equal rewards the winner is distributed
+as the reference is (ties broken by a fair draw).
 """
 
 import numpy as np
@@ -37,8 +37,8 @@ def best_of_n_law(law: ArrayLike, reward: ArrayLike, n: int) -> np.ndarray:
 def best_of_n_kl(law: ArrayLike, reward: ArrayLike, n: int) -> float:
     """KL(best of n || ref) in nats, exactly: the sum over reward levels of P ln(P / ref).
 
-    It is at most ln n - (n-1)/n (theorem 36), with equality in the limit of distinct rewards without
-    atoms: Beirami et al. 2024 (arXiv:2401.01879), theorem 1. Law B3.
+    It is at most ln n - (n-1)/n (theorem 36), and close to it where no single reward has much mass:
+    Beirami et al. 2024 (arXiv:2401.01879), theorem 1. Law B3.
 
     >>> round(best_of_n_kl([0.5, 0.5], [0.0, 1.0], n=2), 4)
     0.1308
@@ -73,21 +73,22 @@ def win_rate(law: ArrayLike, other: ArrayLike, reward: ArrayLike) -> float:
     return float(first @ (below + second / 2))
 
 
-def _levels(law: ArrayLike, reward: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _levels(
+    law: ArrayLike, reward: ArrayLike
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Law [atom], level of each atom, and by rising level the mass and the mass at or below it."""
     law = _check.distribution("law", law, "best of n")
     reward = _check.finite("reward", reward, "best of n")
     _check.shaped("reward", reward, (law.size,), "atom", "best of n")
     values, level = np.unique(reward, return_inverse=True)
     mass = np.bincount(level, law, len(values))
-    return law, level, mass, np.minimum(np.cumsum(mass), 1.0)
+    at_most = np.cumsum(mass)
+    # A sum of 1 - 1e-10 is one by the judge's tolerance, but its n-th power may be far from it.
+    return law, level, mass / at_most[-1], at_most / at_most[-1]
 
 
 def _won(mass: np.ndarray, at_most: np.ndarray, n: int) -> np.ndarray:
-    """F^n - F_^n = mass (F^(n-1) + F^(n-2) F_ + ... + F_^(n-1)), without cancellation for small mass."""
-    below = np.concatenate([[0.0], at_most[:-1]])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.where(at_most > 0, mass / np.where(at_most > 0, at_most, 1.0), 0.0)
-        # 1 - (F_/F)^n = -expm1(n log1p(-mass/F)).
-        share = np.where(below > 0, -np.expm1(n * np.log1p(-np.minimum(ratio, 1.0))), 1.0)
-    return np.where(mass > 0, at_most**n * share, 0.0)
+    """F^n - F_^n = F^n (1 - (1 - mass/F)^n), without cancellation where the mass is small."""
+    ratio = np.minimum(mass / np.where(at_most > 0, at_most, 1.0), 1.0)
+    with np.errstate(divide="ignore"):
+        return at_most**n * -np.expm1(n * np.log1p(-ratio))

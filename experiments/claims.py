@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from experiments import goodhart
+from experiments import equivalence, goodhart
 from experiments.judging import Judgement
 
 
@@ -45,9 +45,15 @@ CLAIMS: tuple[Claim, ...] = (
         id="4-vibe",
         number=4,
         who="Karpathy, Murphy",
-        statement="A reward model is a vibe check: it agrees with the goal where it was fitted, and is not the goal.",
-        prediction="proxy and gold correlate by 0.5 or more under the reference; yet at the strongest tilt the gold gain "
-        "falls short of correlation x proxy gain by 1 sd of the gold reward or more. Effect: that shortfall, in sd.",
+        statement=(
+            "A reward model is a vibe check: it agrees with the goal where it was fitted, and "
+            "is not the goal."
+        ),
+        prediction=(
+            "proxy and gold correlate by 0.5 or more under the reference; yet at the strongest "
+            "tilt the gold gain falls short of correlation x proxy gain by 1 sd of the gold "
+            "reward or more. Effect: that shortfall, in sd."
+        ),
         null="the gold gain keeps up with correlation x proxy gain all along: shortfall 0.",
         experiment="first_light",
         reference="Laidlaw, Singhal, Dragan 2024 (arXiv:2403.03185)",
@@ -57,10 +63,19 @@ CLAIMS: tuple[Claim, ...] = (
         id="5-reward-hacking",
         number=5,
         who="Karpathy",
-        statement="Optimised against, a reward model is quickly gamed by strings such as 'the the the the the the'.",
-        prediction="with the proxy from most comparisons, the gold reward rises with sqrt(KL), peaks, falls by 1 sd or more "
-        "and ends below the reference, while the proxy rises all along. Effect: gold gain at the strongest tilt, in sd.",
-        null="the gold reward saturates: where optimisation is strongest it is as good as anywhere.",
+        statement=(
+            "Optimised against, a reward model is quickly gamed by strings such as 'the the the "
+            "the the the'."
+        ),
+        prediction=(
+            "with the proxy from most comparisons, the gold reward rises with sqrt(KL), peaks, "
+            "falls by 1 sd or more and ends below the reference, while the proxy rises all "
+            "along. Effect: gold gain at the strongest tilt, in sd."
+        ),
+        null=(
+            "the gold reward saturates: where optimisation is strongest it is as good as "
+            "anywhere."
+        ),
         experiment="first_light",
         reference="Gao, Schulman, Hilton 2022 (arXiv:2210.10760)",
         judge=goodhart.judge_hacking,
@@ -70,12 +85,35 @@ CLAIMS: tuple[Claim, ...] = (
         number=8,
         who="Karpathy",
         statement="One must stop after some hundreds of steps.",
-        prediction="along exact natural policy gradient the gold reward peaks before the last step and then loses 1 sd or "
-        "more, and the path lies within 0.1 sd of the KL-penalty (Gibbs) curve at equal KL: stopping early is a KL "
-        "penalty. Effect: peak less last, in sd.",
+        prediction=(
+            "along exact natural policy gradient the gold reward peaks before the last step and "
+            "then loses 1 sd or more, and the path lies within 0.1 sd of the KL-penalty (Gibbs) "
+            "curve at equal KL: stopping early is a KL penalty. Effect: peak less last, in sd."
+        ),
         null="the last step is the best; or the path leaves the curve of the KL penalty.",
         experiment="first_light",
         reference="Gao, Schulman, Hilton 2022 (arXiv:2210.10760), section 3.4",
         judge=goodhart.judge_early_stopping,
+    ),
+    Claim(
+        id="14-bandit",
+        number=14,
+        who="Murphy; Ahmadian et al.",
+        statement=(
+            "RLHF is a contextual bandit with string-valued actions, where the prompt is the "
+            "context."
+        ),
+        prediction=(
+            "with gamma = 1, deterministic transitions and rewards by string, every item of the "
+            "null suite agrees with the token MDP to 1e-12 (of its size, where that exceeds 1) in "
+            "every random world, while a discount, a stochastic user and a length-normalised loss "
+            "have effects of 0.1 or more. Effect: the suite's largest difference."
+        ),
+        null="some item differs by more than 1e-12: the token MDP is another problem.",
+        experiment="equivalence",
+        reference=(
+            "Ahmadian et al. 2024 (arXiv:2402.14740); Rafailov et al. 2024 (arXiv:2404.12358)"
+        ),
+        judge=equivalence.judge,
     ),
 )

@@ -1,10 +1,11 @@
-"""The two forms of Gao, Schulman and Hilton (2022, arXiv:2210.10760, section 3.1) for gold against d = sqrt(KL).
+"""The two forms of Gao, Schulman and Hilton (2022, arXiv:2210.10760, section 3.1) for gold against
+d = sqrt(KL).
 
     square       R(d) = d (a - b d)       peak at d = a / (2 b)
     logarithm    R(d) = d (a - b ln d)    peak at d = exp(a / b - 1)
 
-They fitted the first to best-of-n and the second to RL. Which belongs where is measured here, never assumed:
-both are linear in (a, b), so least squares is exact, and Akaike's criterion compares them.
+They fitted the first to best-of-n and the second to RL. Which belongs where is measured here, never
+assumed: both are linear in (a, b), so least squares is exact, and Akaike's criterion compares them.
 """
 
 from dataclasses import dataclass
@@ -40,7 +41,9 @@ class GaoFit:
         """Where the fitted curve turns, infinite where it never does (b <= 0)."""
         if self.b <= 0:
             return float("inf")
-        return self.a / (2 * self.b) if self.form == "square" else float(np.exp(self.a / self.b - 1))
+        return (
+            self.a / (2 * self.b) if self.form == "square" else float(np.exp(self.a / self.b - 1))
+        )
 
     def __call__(self, d: ArrayLike) -> np.ndarray:
         """R(d), zero at d = 0."""
@@ -72,12 +75,14 @@ def fit(form: Form, d: ArrayLike, gold: ArrayLike) -> GaoFit:
     d, gold = np.asarray(d, dtype=float), np.asarray(gold, dtype=float)
     if d.size < 3 or d.min() <= 0:
         raise ValueError(
-            f"d has {d.size} points, the least {d.min() if d.size else 'none'}, but should have 3 or more, "
-            "all above 0 [gao.fit]. Leave the reference itself out."
+            f"d has {d.size} points, the least {d.min() if d.size else 'none'}, but should have 3 "
+            "or more, all above 0 [gao.fit]. Leave the reference itself out."
         )
     columns = design(form, d)
     (a, b), *_ = np.linalg.lstsq(columns, gold, rcond=None)
     squared = float(np.mean((gold - columns @ np.array([a, b])) ** 2))
     # An exact fit would have a criterion of minus infinity; rounding is the floor.
     floor = np.finfo(float).tiny
-    return GaoFit(form, float(a), float(b), squared**0.5, d.size * float(np.log(squared + floor)) + 4)
+    return GaoFit(
+        form, float(a), float(b), squared**0.5, d.size * float(np.log(squared + floor)) + 4
+    )

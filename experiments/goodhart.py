@@ -1,7 +1,7 @@
 """Goodhart curves read from a table of rows, and the judges of the claims about them.
 
-A row is one point of one path of optimisation: `method`, `setting`, `comparisons`, `seed`, `distance` = sqrt(KL),
-and the gains `proxy` and `gold` in standard deviations under the reference.
+A row is one point of one path of optimisation: `method`, `setting`, `comparisons`, `seed`,
+`distance` = sqrt(KL), and the gains `proxy` and `gold` in standard deviations under the reference.
 """
 
 from dataclasses import dataclass
@@ -13,13 +13,15 @@ from experiments import gao
 from experiments.judging import Judgement, all_of, at_least, at_most, bootstrap_interval, undecided
 
 SATURATION = 0.5
-"""Curves are fitted below this share of the largest KL a policy can reach: beyond, a finite set of strings caps it."""
+"""Curves are fitted below this share of the largest KL a policy can reach: beyond, a finite set of
+strings caps it."""
 
 REPORTED_FALL = 1.0
 """A fall of the gold reward that counts, in its standard deviations under the reference."""
 
 ON_THE_CURVE = 0.1
-"""How far a path's gold may lie from another's at equal KL to count as the same, in the same unit."""
+"""How far a path's gold may lie from another's at equal KL to count as the same, in the same
+unit."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,11 @@ class Turn:
 
 def curve(table: pl.DataFrame, method: str, comparisons: int, seed: int) -> pl.DataFrame:
     """The points of one path, from the reference outwards."""
-    chosen = (pl.col("method") == method) & (pl.col("comparisons") == comparisons) & (pl.col("seed") == seed)
+    chosen = (
+        (pl.col("method") == method)
+        & (pl.col("comparisons") == comparisons)
+        & (pl.col("seed") == seed)
+    )
     return table.filter(chosen).sort("distance")
 
 
@@ -67,7 +73,9 @@ def interval(values: list[float]) -> tuple[float, float]:
 
 def below_saturation(points: pl.DataFrame) -> pl.DataFrame:
     """The points that a form may be fitted to."""
-    return points.filter((pl.col("kl") <= SATURATION * pl.col("largest_kl")) & (pl.col("distance") > 0))
+    return points.filter(
+        (pl.col("kl") <= SATURATION * pl.col("largest_kl")) & (pl.col("distance") > 0)
+    )
 
 
 def fits(table: pl.DataFrame, method: str, comparisons: int) -> dict[gao.Form, list[gao.GaoFit]]:
@@ -77,7 +85,9 @@ def fits(table: pl.DataFrame, method: str, comparisons: int) -> dict[gao.Form, l
 
 
 def criterion_gains(fits: dict[gao.Form, list[gao.GaoFit]]) -> list[float]:
-    """Akaike's criterion of the square form less the logarithm's, a number a seed: below 0, the square fits better."""
+    """Akaike's criterion of the square form less the logarithm's, a number a seed: below 0, the
+    square fits better.
+    """
     pairs = zip(fits["square"], fits["logarithm"], strict=True)
     return [square.criterion - logarithm.criterion for square, logarithm in pairs]
 
@@ -94,7 +104,8 @@ def judge_hacking(table: pl.DataFrame) -> Judgement:
     measured = (
         f"N = {most:,}: gold +{np.mean([t.peak for t in turns]):.2f} sd at d = "
         f"{np.mean([t.peak_distance for t in turns]):.1f}, then {np.mean(ends):.2f} sd at d = "
-        f"{np.mean([points['distance'][-1] for points in curves]):.1f}; there {repeated:.0%} of tokens repeat"
+        f"{np.mean([points['distance'][-1] for points in curves]):.1f}; "
+        f"there {repeated:.0%} of tokens repeat"
     )
     verdict = all_of([at_most(interval(ends), 0.0), at_least(interval(falls), REPORTED_FALL)])
     return Judgement(float(np.mean(ends)), interval(ends), verdict, measured)
@@ -115,17 +126,24 @@ def judge_early_stopping(table: pl.DataFrame) -> Judgement:
         gaps.append(gap(natural, gibbs))
         control.append(gap(curve(table, "vanilla-gradient", comparisons, seed), gibbs))
     measured = (
-        f"best stop at step {np.median(stops):.0f} of {stepped['setting'].max():.0f}; running on costs "
-        f"{np.mean(falls):.2f} sd; off the KL-penalty curve by {np.mean(gaps):.3f} sd (vanilla gradient {np.mean(control):.3f})"
+        f"best stop at step {np.median(stops):.0f} of {stepped['setting'].max():.0f}; running on "
+        f"costs {np.mean(falls):.2f} sd; off the KL-penalty curve by {np.mean(gaps):.3f} sd "
+        f"(vanilla gradient {np.mean(control):.3f})"
     )
-    verdict = all_of([at_least(interval(falls), REPORTED_FALL), at_most(interval(gaps), ON_THE_CURVE)])
+    verdict = all_of(
+        [at_least(interval(falls), REPORTED_FALL), at_most(interval(gaps), ON_THE_CURVE)]
+    )
     return Judgement(float(np.mean(falls)), interval(falls), verdict, measured)
 
 
 def gap(path: pl.DataFrame, other: pl.DataFrame) -> float:
-    """The largest difference in gold at equal distance; the other path is read between its points by straight lines."""
+    """The largest difference in gold at equal distance; the other path is read between its points
+    by straight lines.
+    """
     reached = path.filter(pl.col("distance") <= other["distance"].max())
-    at = np.interp(reached["distance"], np.append(0.0, other["distance"]), np.append(0.0, other["gold"]))
+    at = np.interp(
+        reached["distance"], np.append(0.0, other["distance"]), np.append(0.0, other["gold"])
+    )
     return float(np.abs(reached["gold"].to_numpy() - at).max())
 
 
@@ -135,17 +153,23 @@ def judge_vibe(table: pl.DataFrame) -> Judgement:
     ends = table.filter((pl.col("method") == "tilt") & (pl.col("comparisons") == most))
     violated = table.filter(pl.col("guaranteed") > pl.col("gold") + 1e-9)
     if not violated.is_empty():
-        return undecided(f"the guarantee, a theorem, fails at {len(violated)} points: the arithmetic is wrong")
+        return undecided(
+            f"the guarantee, a theorem, fails at {len(violated)} points: the arithmetic is wrong"
+        )
     ends = ends.sort("distance").group_by("seed", maintain_order=True).last().sort("seed")
     if len(ends) < 2:
         return undecided("one seed alone gives no interval")
     promised = ends["correlation"] * ends["proxy"]
     shortfall = (promised - ends["gold"]).to_list()
     correlation = ends["correlation"].to_list()
-    trusted = table.filter((pl.col("comparisons") == most) & (pl.col("guaranteed") > 0))["distance"].max()
+    trusted = table.filter((pl.col("comparisons") == most) & (pl.col("guaranteed") > 0))[
+        "distance"
+    ].max()
     measured = (
         f"correlation {np.mean(correlation):.2f}; promised {promised.mean():.1f} sd, "
         f"got {ends['gold'].mean():.1f}; the guarantee is above zero up to d = {trusted or 0.0:.2f}"
     )
-    verdict = all_of([at_least(interval(shortfall), REPORTED_FALL), at_least(interval(correlation), 0.5)])
+    verdict = all_of(
+        [at_least(interval(shortfall), REPORTED_FALL), at_least(interval(correlation), 0.5)]
+    )
     return Judgement(float(np.mean(shortfall)), interval(shortfall), verdict, measured)

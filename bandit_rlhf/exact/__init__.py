@@ -1,1 +1,1 @@
-"""Expectations without sampling: `tree` sums over every string, `lattice` over paths of automata."""
+"""Expectations without sampling: `tree` sums over strings, `lattice` over paths of automata."""

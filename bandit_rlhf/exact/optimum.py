@@ -9,6 +9,7 @@ conditionals pi(a|s) = ref(a|s) exp((V(sa) - V(s)) / beta), where
 uniform policy (Levine 2018, arXiv:1805.00909, section 2.3; Rafailov et al. 2024, arXiv:2404.12358).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,7 +36,7 @@ class SoftOptimum:
 
 
 def gibbs_optimum(bandit: ContextualBandit, reference: TabularPolicy, beta: float) -> SoftOptimum:
-    """The policy that maximises E r - beta KL(pi || ref), by backward recursion over the prefix tree.
+    """The policy that maximises E r - beta KL(pi || ref), by backward recursion over the tree.
 
     Args:
         bandit: the reward.
@@ -69,34 +70,35 @@ def gibbs_optimum(bandit: ContextualBandit, reference: TabularPolicy, beta: floa
 def greedy_optimum(bandit: ContextualBandit, support: TabularPolicy | None = None) -> SoftOptimum:
     """The policy that maximises E r alone, and V(s) = max_a V(sa): policy iteration's fixed point.
 
-    On a tree one backward sweep of greedy improvement is policy iteration run to its end. Tokens that tie
-    share the probability.
+    On a tree one backward sweep of greedy improvement is policy iteration run to its end. Tokens
+    that tie share the probability.
 
     Args:
         bandit: the reward.
         support: tokens to which this policy gives no probability are not used.
     """
-    anywhere = TabularPolicy.uniform(bandit.language, bandit.prompts)
-    logits = (support or anywhere).logits
+    support = support or TabularPolicy.uniform(bandit.language, bandit.prompts)
+    impossible = np.isneginf(support.logits)
 
     def hard_max(level: int, payoff: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        allowed = np.where(np.isneginf(as_level(bandit.language, logits, level)), -np.inf, payoff)
+        allowed = np.where(as_level(bandit.language, impossible, level), -np.inf, payoff)
         best = allowed.max(axis=1)
         chosen = allowed == best[:, None]
         with np.errstate(divide="ignore"):
             return np.log(chosen / chosen.sum(axis=1, keepdims=True)), best
 
-    logits_of_best, values = _backward(bandit, support or anywhere, hard_max)
-    policy = TabularPolicy(bandit.language, bandit.prompts, logits_of_best)
+    logits, values = _backward(bandit, support, hard_max)
+    policy = TabularPolicy(bandit.language, bandit.prompts, logits)
     return SoftOptimum(policy, values[:, 0], values)
 
 
-def best_of_n(bandit: ContextualBandit, reference: TabularPolicy, n: int) -> Float[np.ndarray, "prompt string"]:
+def best_of_n(
+    bandit: ContextualBandit, reference: TabularPolicy, n: int
+) -> Float[np.ndarray, "prompt string"]:
     """The string law of the best of n draws from the reference, for every prompt (theorem 20)."""
-    reward = bandit.reward_table()
-    return np.stack(
-        [selection.best_of_n_law(law, r, n) for law, r in zip(reference.string_law(), reward, strict=True)]
-    )
+    _same_problem(bandit, reference)
+    pairs = zip(reference.string_law(), bandit.reward_table(), strict=True)
+    return np.stack([selection.best_of_n_law(law, reward, n) for law, reward in pairs])
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +119,7 @@ class ErrorTable:
 
     @property
     def error(self) -> Float[np.ndarray, " string"]:
-        """r^ - r* of every string."""
+        """The r^ - r* of every string."""
         return self.proxy_reward - self.true_reward
 
 
@@ -131,19 +133,30 @@ def error_table(
         proxy: the same language and prompts with the proxy reward.
         reference: the policy whose probabilities order the rows.
         prompt: index of the prompt.
+
+    Raises:
+        ValueError: a proxy or a reference of another problem.
     """
+    _same_problem(bandit, proxy)
+    _same_problem(bandit, reference)
     log_reference = reference.string_log_law()[prompt]
     order = np.argsort(-log_reference, kind="stable")
     true_reward, proxy_reward = bandit.reward_table()[prompt], proxy.reward_table()[prompt]
     return ErrorTable(order, log_reference[order], true_reward[order], proxy_reward[order])
 
 
-def _backward(bandit: ContextualBandit, policy: TabularPolicy, improve) -> tuple[np.ndarray, np.ndarray]:
-    """Sweep from the widest level up: `improve` turns payoffs [prompt, action, node] into logits, values."""
+def _backward(
+    bandit: ContextualBandit,
+    policy: TabularPolicy,
+    improve: Callable[[int, np.ndarray], tuple[np.ndarray, np.ndarray]],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Logits and values of all nodes, swept from the widest level up.
+
+    `improve` turns a level and its payoffs [prompt, action, node] into its logits [prompt, action,
+    node] and values [prompt, node].
+    """
+    _same_problem(bandit, policy)
     language, prompts = bandit.language, len(bandit.prompts)
-    if policy.language != language or policy.prompts != bandit.prompts:
-        got = "the policy has another language or other prompts"
-        raise ValueError(_check.complaint(got, "the bandit's", "exact.optimum"))
     reward, with_end = bandit.reward_table(), language.end is not None
     logits = np.empty((prompts, entry_count(language)))
     values = np.empty((prompts, language.node_count(language.horizon)))
@@ -157,3 +170,10 @@ def _backward(bandit: ContextualBandit, policy: TabularPolicy, improve) -> tuple
         logits[:, level_slice(language, level)] = level_logits.reshape(prompts, -1)
         values[:, first : first + nodes] = below
     return logits, values
+
+
+def _same_problem(bandit: ContextualBandit, other: ContextualBandit | TabularPolicy) -> None:
+    if other.language != bandit.language or other.prompts != bandit.prompts:
+        name = "policy" if isinstance(other, TabularPolicy) else "proxy"
+        got = f"the {name} has another language or other prompts"
+        raise ValueError(_check.complaint(got, "the bandit's", "exact.optimum"))

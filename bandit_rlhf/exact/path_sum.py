@@ -2,10 +2,12 @@
 
     V_t(s) = sum_a pi_t(a|s) (payoff(s,a) + V_{t+1}(s a)),    V_H(s) = payoff of truncation
 
-Rewards, KL and entropy are sums along the string and go through this one recursion (KL and entropy by the
-chain rule, theorems 8 and 9); chi-squared is a product along the string and goes through its logarithm.
+Rewards, KL and entropy are sums along the string and go through this one recursion (KL and entropy
+by the chain rule, theorems 8 and 9); chi-squared is a product along the string and goes through its
+logarithm.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,8 +87,8 @@ def entropy(policy: LatticePolicy) -> PathSum:
 def token_entropy(policy: LatticePolicy) -> PathSum:
     """The mean token entropy E_y (1/|y|) sum_t H(pi_t(. | s_t)).
 
-    Two sums go forward together: the mass in each state, and the entropy met so far times that mass; where a
-    string of length t ends, its share is divided by t.
+    Two sums go forward together: the mass in each state, and the entropy met so far times that
+    mass; where a string of length t ends, its share is divided by t.
     """
     lattice, size = policy.lattice, policy.lattice.language.vocabulary_size
     horizon, by_prompt = lattice.language.horizon, np.zeros(len(lattice.prompts))
@@ -101,22 +103,25 @@ def token_entropy(policy: LatticePolicy) -> PathSum:
                 by_prompt[x] += float(met @ probs[:, size]) / (step + 1)
             mass, met = _forward(lattice, mass, probs), _forward(lattice, met, probs)
         by_prompt[x] += met.sum() / horizon
-    return PathSum(float(lattice.prompt_law @ by_prompt), by_prompt)
+    return _over_prompts(lattice, by_prompt)
 
 
 def chi_squared(policy: LatticePolicy, other: LatticePolicy) -> PathSum:
-    """chi^2(pi || other) = sum_y pi^2 / other - 1, along paths in logarithms; it may overflow to infinity."""
+    """chi^2(pi || other) = sum_y pi^2 / other - 1, in logarithms along the paths.
+
+    Infinite where `other` lacks support that pi visits, or beyond the floating range.
+    """
     lattice, size = policy.lattice, policy.lattice.language.vocabulary_size
     value = np.zeros(lattice.state_count)
     for step in reversed(range(lattice.language.horizon)):
         logs = policy.log_probs[step]
         with np.errstate(invalid="ignore"):
-            scores = np.where(np.isneginf(logs), -np.inf, 2 * logs - other.log_probs[step])
-        scores[:, :size] += value[lattice.successor]
-        value = _log_sum_exp(scores)
+            scores = 2 * logs - other.log_probs[step]
+            scores[:, :size] += value[lattice.successor]
+        # An impossible action counts for nothing, whatever lies behind it.
+        value = _log_sum_exp(np.where(np.isneginf(logs), -np.inf, scores))
     with np.errstate(over="ignore"):
-        by_prompt = np.expm1(value[lattice.start])
-    return PathSum(float(lattice.prompt_law @ by_prompt), by_prompt)
+        return _over_prompts(lattice, np.expm1(value[lattice.start]))
 
 
 def second_moment(policy: LatticePolicy, first: Payoff, second: Payoff) -> PathSum:
@@ -137,16 +142,16 @@ def second_moment(policy: LatticePolicy, first: Payoff, second: Payoff) -> PathS
         squares[:, :size] += (moment - values[0] * values[1])[lattice.successor]
         moment = (probs * squares).sum(axis=1)
         values = [(probs * total).sum(axis=1) for total in totals]
-    by_prompt = moment[lattice.start]
-    return PathSum(float(lattice.prompt_law @ by_prompt), by_prompt)
+    return _over_prompts(lattice, moment[lattice.start])
 
 
 def policy_gradient(policy: LatticePolicy, payoff: Payoff) -> PathGradient:
     """The expected reward with advantages and gradient in the logits of a time-dependent policy.
 
-    dJ / dlogit_t(s,a) = visits_t(s) pi_t(a|s) (Q_t(s,a) - V_t(s))    (Sutton et al. 1999, theorem 1)
+    dJ / dlogit_t(s,a) = visits_t(s) pi_t(a|s) (Q_t(s,a) - V_t(s))
 
-    The natural gradient of a tabular softmax is the advantage alone (Kakade 2001).
+    Sutton et al. 1999, theorem 1. The natural gradient of a tabular softmax is the advantage alone:
+    Kakade 2001.
     """
     lattice, size = policy.lattice, policy.lattice.language.vocabulary_size
     horizon, value = lattice.language.horizon, payoff.truncated
@@ -156,14 +161,14 @@ def policy_gradient(policy: LatticePolicy, payoff: Payoff) -> PathGradient:
         advantage[step, :, :size] += value[lattice.successor]
         value = np.einsum("sa,sa->s", np.exp(policy.log_probs[step]), advantage[step])
         advantage[step] -= value[:, None]
-    by_prompt = value[lattice.start]
     gradient = np.exp(policy.log_probs)
     mass = np.bincount(lattice.start, lattice.prompt_law, lattice.state_count)
     for step in range(horizon):
         following = _forward(lattice, mass, gradient[step])
         gradient[step] *= mass[:, None] * advantage[step]
         mass = following
-    return PathGradient(float(lattice.prompt_law @ by_prompt), by_prompt, advantage, gradient)
+    total = _over_prompts(lattice, value[lattice.start])
+    return PathGradient(total.value, total.by_prompt, advantage, gradient)
 
 
 def visits(policy: LatticePolicy) -> Float[np.ndarray, "step state"]:
@@ -180,12 +185,13 @@ def visits(policy: LatticePolicy) -> Float[np.ndarray, "step state"]:
 def gibbs_optimum(
     lattice: Lattice, payoff: Payoff, beta: float, reference: LatticePolicy | None = None
 ) -> tuple[LatticePolicy, PathSum]:
-    """The policy that maximises E r - beta KL(pi || ref), and its value beta ln Z, by soft-Bellman recursion.
+    """The policy that maximises E r - beta KL(pi || ref), and its value, by soft-Bellman recursion.
 
-    pi_t(a|s) = ref(a|s) exp((e(s,a) + V_{t+1}(sa) - V_t(s)) / beta),   V_t(s) = beta ln sum_a ref exp(.../beta)
+    pi_t(a|s) = ref(a|s) exp((e(s,a) + V_{t+1}(sa) - V_t(s)) / beta)
+    V_t(s)    = beta ln sum_a ref(a|s) exp((e(s,a) + V_{t+1}(sa)) / beta),    V_0 = beta ln Z
 
-    Exact for the whole-string problem (theorems 10 and 11), since what is left to earn depends on the
-    prefix through its state alone.
+    Exact for the whole-string problem (theorems 10 and 11), since what is left to earn depends on
+    the prefix through its state alone.
 
     Args:
         lattice: the problem.
@@ -205,17 +211,20 @@ def gibbs_optimum(
         scores[:, :size] += value[lattice.successor]
         value = _log_sum_exp(scores)
         scores -= value[:, None]
-    by_prompt = beta * value[lattice.start]
-    return LatticePolicy(lattice, log_probs), PathSum(float(lattice.prompt_law @ by_prompt), by_prompt)
+    return LatticePolicy(lattice, log_probs), _over_prompts(lattice, beta * value[lattice.start])
 
 
 def softmax(lattice: Lattice, logits: Float[np.ndarray, "step state action"]) -> LatticePolicy:
-    """The policy with the given logits: ln pi_t(a|s) = logits - ln sum_a exp(logits)."""
+    """The policy with the given logits: ln pi_t(a|s) = logit_t(s,a) - ln sum_b exp logit_t(s,b)."""
     flat = logits.reshape(-1, logits.shape[-1])
     return LatticePolicy(lattice, (flat - _log_sum_exp(flat)[:, None]).reshape(logits.shape))
 
 
-def _expected_sum(policy: LatticePolicy, edge, truncated: Float[np.ndarray, " state"]) -> PathSum:
+def _expected_sum(
+    policy: LatticePolicy,
+    edge: Callable[[int], np.ndarray],
+    truncated: Float[np.ndarray, " state"],
+) -> PathSum:
     """The recursion of this module, for payoffs `edge(step)` [state, action]."""
     lattice, size, value = policy.lattice, policy.lattice.language.vocabulary_size, truncated
     for step in reversed(range(lattice.language.horizon)):
@@ -223,9 +232,15 @@ def _expected_sum(policy: LatticePolicy, edge, truncated: Float[np.ndarray, " st
         payoff[:, :size] += value[lattice.successor]
         probs = np.exp(policy.log_probs[step])
         # An impossible action earns nothing, whatever lies behind it.
-        value = np.where(probs > 0, probs * payoff, 0.0).sum(axis=1)
-    by_prompt = value[lattice.start]
-    return PathSum(float(lattice.prompt_law @ by_prompt), by_prompt)
+        with np.errstate(invalid="ignore"):
+            value = np.where(probs > 0, probs * payoff, 0.0).sum(axis=1)
+    return _over_prompts(lattice, value[lattice.start])
+
+
+def _over_prompts(lattice: Lattice, by_prompt: Float[np.ndarray, " prompt"]) -> PathSum:
+    """All J_x with sum_x p(x) J_x; a prompt that never comes does not count, infinite or not."""
+    possible = lattice.prompt_law > 0
+    return PathSum(float(lattice.prompt_law[possible] @ by_prompt[possible]), by_prompt)
 
 
 def _forward(lattice: Lattice, mass: np.ndarray, probs: np.ndarray) -> Float[np.ndarray, " state"]:
@@ -237,5 +252,5 @@ def _forward(lattice: Lattice, mass: np.ndarray, probs: np.ndarray) -> Float[np.
 def _log_sum_exp(scores: Float[np.ndarray, "state action"]) -> Float[np.ndarray, " state"]:
     largest = scores.max(axis=1)
     anchor = np.where(np.isfinite(largest), largest, 0.0)
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", over="ignore"):
         return anchor + np.log(np.exp(scores - anchor[:, None]).sum(axis=1))

@@ -1,8 +1,8 @@
 """The law of a reward under a Markov policy, and best-of-n from that law.
 
 When every payment is a multiple of a unit, the reward of a string lies on a grid, and the number of
-levels grows with the horizon alone. The mass of (state, reward so far) goes forward step by step; the
-expectation of a second reward, at every level of the first, goes along.
+levels grows with the horizon alone. The mass of (state, reward so far) goes forward step by step;
+the expectation of a second reward, at every level of the first, goes along.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,8 @@ class RewardLaw:
     Args:
         values: the reward's levels, rising [level].
         mass: P(reward = level) [prompt, level].
-        means: E[other; reward = level], the mean times the mass, by name of the other reward [prompt, level].
+        means: E[other; reward = level], the mean times the mass, by name of the other reward
+            [prompt, level].
         prompt_law: probabilities of the prompts [prompt].
     """
 
@@ -82,7 +83,8 @@ def reward_law(
     array([[0.25, 0.5 , 0.25]])
     """
     unit = _check.positive("unit", unit, "reward_law")
-    edge, truncated = _on_grid("edge", payoff.edge, unit), _on_grid("truncated", payoff.truncated, unit)
+    edge = _on_grid("edge", payoff.edge, unit)
+    truncated = _on_grid("truncated", payoff.truncated, unit)
     lowest, highest = _range(lattice, edge, truncated)
     levels = highest - lowest + 1
     others = others or {}
@@ -110,24 +112,27 @@ def reward_law(
 def best_of_n(law: RewardLaw, n: int) -> BestOfN:
     """Reward, KL and the means of other rewards under the best of n draws from the reference.
 
-    Given its level the winner is distributed as the reference is, so the law of the level is all that
-    changes: P_n(level) = F^n - F_^n (theorem 20; see `selection.best_of_n_law`).
+    Given its level the winner is distributed as the reference is, so the law of the level is all
+    that changes: P_n(level) = F^n - F_^n (theorem 20; see `selection.best_of_n_law`).
     """
     prompts = range(len(law.mass))
-    # Rounding leaves each row's sum within 1e-12 of one; the selection's judge asks for a distribution.
+    # Over hundreds of steps rounding moves a row's sum by 1e-12 or so.
     mass = law.mass / law.mass.sum(axis=1, keepdims=True)
     won = np.stack([selection.best_of_n_law(mass[x], law.values, n) for x in prompts])
     weight = np.divide(won, law.mass, out=np.zeros_like(won), where=law.mass > 0)
 
-    def average(by_prompt: np.ndarray) -> PathSum:
+    kl = [selection.best_of_n_kl(mass[x], law.values, n) for x in prompts]
+    chi_squared = [selection.best_of_n_chi_squared(mass[x], law.values, n) for x in prompts]
+
+    def over_prompts(by_prompt: np.ndarray) -> PathSum:
         return PathSum(float(law.prompt_law @ by_prompt), by_prompt)
 
     return BestOfN(
         n,
-        average(np.array([selection.best_of_n_kl(mass[x], law.values, n) for x in prompts])),
-        average(np.array([selection.best_of_n_chi_squared(mass[x], law.values, n) for x in prompts])),
-        average(won @ law.values),
-        {name: average((weight * row).sum(axis=1)) for name, row in law.means.items()},
+        over_prompts(np.array(kl)),
+        over_prompts(np.array(chi_squared)),
+        over_prompts(won @ law.values),
+        {name: over_prompts((weight * row).sum(axis=1)) for name, row in law.means.items()},
     )
 
 
@@ -135,8 +140,8 @@ def best_of_n(law: RewardLaw, n: int) -> BestOfN:
 class _Step:
     """One step of all states at once: transitions grouped by (next state, payment).
 
-    A group's inflow is a matrix product with the masses; it is then shifted by its payment. In the common
-    case of an order-1 policy under token weights there is one group a token.
+    A group's inflow is a matrix product with the masses; it is then shifted by its payment. In the
+    common case of an order-1 policy under token weights there is one group a token.
     """
 
     groups: Int[np.ndarray, " group"]
@@ -173,11 +178,17 @@ class _Step:
 
 
 def _run(
-    lattice: Lattice, step: _Step, start: int, truncated: np.ndarray, others: list[Payoff], lowest: int, levels: int
+    lattice: Lattice,
+    step: _Step,
+    start: int,
+    truncated: np.ndarray,
+    others: list[Payoff],
+    lowest: int,
+    levels: int,
 ) -> np.ndarray:
     """Mass, and mean times mass of each other reward, at every level [1 + other, level]."""
     done = np.zeros((1 + len(others), levels))
-    # Row 0 is the mass of (state, level so far); row k the k-th other reward so far, times that mass.
+    # Row 0 is the mass of (state, level so far); row k the k-th other reward so far times that.
     now = np.zeros((1 + len(others), lattice.state_count, levels))
     now[0, start, -lowest] = 1.0
     for _ in range(lattice.language.horizon):
@@ -226,7 +237,8 @@ def _on_grid(name: str, payments: np.ndarray, unit: float) -> Int[np.ndarray, ".
         at = np.unravel_index(int(off.argmax()), off.shape)
         got = f"{name}[{', '.join(str(int(i)) for i in at)}] is {payments[at]:g}"
         do = "Round the payments to the grid, or choose the unit they share."
-        raise ValueError(_check.complaint(got, f"a multiple of the unit {unit:g}", "reward_law", do))
+        expected = f"a multiple of the unit {unit:g}"
+        raise ValueError(_check.complaint(got, expected, "reward_law", do))
     return multiples.astype(np.int64)
 
 
@@ -239,7 +251,8 @@ def _range(lattice: Lattice, edge: np.ndarray, truncated: np.ndarray) -> tuple[i
     low[lattice.start] = high[lattice.start] = 0
     for _ in range(lattice.language.horizon):
         reached = (high > -far)[:, None] & possible
-        lows, highs = np.where(reached, low[:, None] + edge, far), np.where(reached, high[:, None] + edge, -far)
+        lows = np.where(reached, low[:, None] + edge, far)
+        highs = np.where(reached, high[:, None] + edge, -far)
         lowest, highest = min(lowest, int(lows.min())), max(highest, int(highs.max()))
         low, high = np.full_like(low, far), np.full_like(high, -far)
         np.minimum.at(low, lattice.successor, lows[:, :size])

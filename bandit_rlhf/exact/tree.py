@@ -4,9 +4,10 @@ Each quantity is J = sum_x p(x) J_x. One kernel computes sum_y pi(y|x) f(x,y) an
 
     dJ / dlogit(x, s, a) = p(x) pi(s|x) pi(a|s) (Q(s,a) - V(s)),
 
-with Q and V the expected f below a node: the policy-gradient theorem on the prefix tree (Sutton et al.
-1999, theorem 1), level by level over contiguous arrays. Every other gradient is this one for another f,
-because the score has mean zero (theorem 1). Work and memory are linear in the number of logits.
+with Q and V the expected f below a node: the policy-gradient theorem on the prefix tree (Sutton et
+al. 1999, theorem 1), level by level over contiguous arrays. Every other gradient is this one for
+another f, because the score has mean zero (theorem 1). Work and memory are linear in the number of
+logits.
 """
 
 from dataclasses import dataclass
@@ -56,7 +57,7 @@ def expected_reward(
     >>> expected_reward(bandit, TabularPolicy.uniform(language, [()])).gradient
     array([[-0.25,  0.25]])
     """
-    _same_problem(bandit, policy, memory_limit)
+    _same_problem(bandit, policy, memory_limit=memory_limit)
     return policy_gradient(bandit.prompt_law, policy, bandit.reward_table(memory_limit))
 
 
@@ -66,20 +67,22 @@ def kl(bandit: ContextualBandit, policy: TabularPolicy, reference: TabularPolicy
     Infinite, with a gradient that is NaN, where pi leaves the support of the reference.
     """
     _same_problem(bandit, policy)
-    _same_problem(bandit, reference)
+    _same_problem(bandit, reference, "reference")
     log_law = policy.string_log_law()
     with np.errstate(invalid="ignore"):
         log_ratio = np.where(np.isneginf(log_law), 0.0, log_law - reference.string_log_law())
-    return policy_gradient(bandit.prompt_law, policy, log_ratio)
+        return policy_gradient(bandit.prompt_law, policy, log_ratio)
 
 
-def kl_from_reference(bandit: ContextualBandit, policy: TabularPolicy, reference: TabularPolicy) -> TreeSum:
+def kl_from_reference(
+    bandit: ContextualBandit, policy: TabularPolicy, reference: TabularPolicy
+) -> TreeSum:
     """KL(ref || pi) = sum_y ref ln(ref / pi), with its gradient in the logits of pi.
 
     The gradient at a node is ref(s) (pi(a|s) - ref(a|s)): the score of the data, averaged.
     """
     _same_problem(bandit, policy)
-    _same_problem(bandit, reference)
+    _same_problem(bandit, reference, "reference")
     log_ref = reference.string_log_law()
     law = np.exp(log_ref)
     with np.errstate(invalid="ignore"):
@@ -87,7 +90,7 @@ def kl_from_reference(bandit: ContextualBandit, policy: TabularPolicy, reference
     by_prompt = (law * log_ratio).sum(axis=1)
     difference = np.exp(policy.log_probs()) - np.exp(reference.log_probs())
     gradient = difference * visits(reference) * bandit.prompt_law[:, None]
-    return TreeSum(float(bandit.prompt_law @ by_prompt), by_prompt, gradient)
+    return TreeSum(_over_prompts(bandit.prompt_law, by_prompt), by_prompt, gradient)
 
 
 def entropy(bandit: ContextualBandit, policy: TabularPolicy) -> TreeSum:
@@ -100,8 +103,8 @@ def entropy(bandit: ContextualBandit, policy: TabularPolicy) -> TreeSum:
 def token_entropy(bandit: ContextualBandit, policy: TabularPolicy) -> TreeSum:
     """The mean token entropy E_y (1/|y|) sum_t H(pi(. | x, y_<t)), with its gradient.
 
-    It differs from sequence entropy per expected token whenever strings differ in length. Its gradient
-    has two parts: strings are reweighted, and each node's entropy changes,
+    It differs from sequence entropy per expected token whenever strings differ in length. Its
+    gradient has two parts: strings are reweighted, and each node's entropy changes,
     dH(s)/dlogit(s,a) = -pi(a|s) (ln pi(a|s) + H(s)).
     """
     _same_problem(bandit, policy)
@@ -111,25 +114,34 @@ def token_entropy(bandit: ContextualBandit, policy: TabularPolicy) -> TreeSum:
     safe_logs = np.where(probs > 0, log_probs, 0.0)
     spread = np.empty_like(probs)
     for level in range(language.horizon):
-        node_entropy = -(as_level(language, probs, level) * as_level(language, safe_logs, level)).sum(1)
+        node_entropy = -(
+            as_level(language, probs, level) * as_level(language, safe_logs, level)
+        ).sum(1)
         as_level(language, spread, level)[:] = node_entropy[:, None]
     per_token = accumulate(language, spread) / string_lengths(language)
     reweighted = policy_gradient(bandit.prompt_law, policy, per_token)
-    inverse_length = _expected_below(policy, np.broadcast_to(1.0 / string_lengths(language), per_token.shape))
+    inverse_length = _expected_below(
+        policy, np.broadcast_to(1.0 / string_lengths(language), per_token.shape)
+    )
     through_nodes = -probs * (safe_logs + spread) * visits(policy) * inverse_length
     gradient = reweighted.gradient + through_nodes * bandit.prompt_law[:, None]
     return TreeSum(reweighted.value, reweighted.by_prompt, gradient)
 
 
-def chi_squared(bandit: ContextualBandit, policy: TabularPolicy, reference: TabularPolicy) -> TreeSum:
-    """chi^2(pi || ref) = sum_y pi^2 / ref - 1, with its gradient, 2 E_pi[(pi / ref) grad ln pi]."""
+def chi_squared(
+    bandit: ContextualBandit, policy: TabularPolicy, reference: TabularPolicy
+) -> TreeSum:
+    """chi^2(pi || ref) = E_pi[pi / ref - 1], with its gradient, 2 E_pi[(pi / ref) grad ln pi].
+
+    Infinite, with a gradient that is NaN, where pi leaves the support of the reference.
+    """
     _same_problem(bandit, policy)
-    _same_problem(bandit, reference)
+    _same_problem(bandit, reference, "reference")
     log_law = policy.string_log_law()
     with np.errstate(invalid="ignore"):
-        ratio = np.exp(np.where(np.isneginf(log_law), -np.inf, log_law - reference.string_log_law()))
-    half = policy_gradient(bandit.prompt_law, policy, ratio)
-    return TreeSum(half.value - 1.0, half.by_prompt - 1.0, 2.0 * half.gradient)
+        log_ratio = np.where(np.isneginf(log_law), -np.inf, log_law - reference.string_log_law())
+        half = policy_gradient(bandit.prompt_law, policy, np.expm1(log_ratio))
+    return TreeSum(half.value, half.by_prompt, 2.0 * half.gradient)
 
 
 def policy_gradient(
@@ -139,8 +151,9 @@ def policy_gradient(
 ) -> TreeSum:
     """sum_x p(x) sum_y pi(y|x) f(x,y) and its gradient, f held fixed: the kernel of this module.
 
-    Reach goes down the tree; then one sweep a level, from the widest up, does softmax, values and
-    gradient together in blocks that fit a core's cache.
+    Reach goes down the tree; then one sweep a level, from the widest up, does values and gradient
+    together in blocks that fit a core's cache. No exponential is taken twice: the narrow levels
+    keep theirs from the way down.
     """
     language, last = policy.language, policy.language.horizon - 1
     size, with_end = language.vocabulary_size, language.end is not None
@@ -148,24 +161,31 @@ def policy_gradient(
     values = np.empty(len(policy.prompts))
     for x, weight in enumerate(prompt_law):
         logits, out, f = policy.logits[x : x + 1], gradient[x : x + 1], payoff[x]
-        reach = [np.array([weight])]
+        reach, kept = [np.array([weight])], []
         for level in range(last):
-            weights = _weights(as_level(language, logits, level)[0])
-            reach.append((weights[:size] * (reach[level] / weights.sum(axis=0))).ravel())
+            weights, total = _weights(as_level(language, logits, level)[0])
+            reach.append((weights[:size] * (reach[level] / total)).ravel())
+            kept.append((weights, total))
         below = f[language.node_count(last + 1) if with_end else 0 :].reshape(size, -1)
         for level in range(last, -1, -1):
             ended = f[language.node_count(level) :][: size**level] if with_end else None
             value = _sweep(
-                as_level(language, logits, level)[0], below, ended, reach[level],
+                as_level(language, logits, level)[0],
+                kept[level] if level < last else None,
+                below,
+                ended,
+                reach[level],
                 as_level(language, out, level)[0],
-            )  # fmt: skip
+            )
             below = value.reshape(size, -1) if level else value
         values[x] = below[0]
-    return TreeSum(float(prompt_law @ values), values, gradient)
+    gradient[prompt_law == 0] = 0.0  # where an infinite payoff would make it 0 x NaN
+    return TreeSum(_over_prompts(prompt_law, values), values, gradient)
 
 
 def _sweep(
     logits: Float[np.ndarray, "action node"],
+    kept: tuple[np.ndarray, np.ndarray] | None,
     below: Float[np.ndarray, "token node"],
     ended: Float[np.ndarray, " node"] | None,
     reach: Float[np.ndarray, " node"],
@@ -174,16 +194,15 @@ def _sweep(
     """Values of one level's nodes; writes pi(s) pi(a|s) (Q(s,a) - V(s)) to `gradient`.
 
     The rows of a level lie a power of two apart, where they evict one another from the cache: each
-    block is worked on in contiguous scratch and written out once. The weights exp(logit - max) are never
-    normalised; their sum divides the two places where it matters.
+    block is worked on in contiguous scratch and written out once. The weights are never normalised;
+    their sum divides the two places where it matters.
     """
     size, nodes = below.shape
     value = np.empty(nodes)
     step = max(1, CACHE_BYTES // (8 * len(logits)))
     for start in range(0, nodes, step):
         at = slice(start, start + step)
-        weights = _weights(logits[:, at])
-        total = weights.sum(axis=0)
+        weights, total = _weights(logits[:, at]) if kept is None else (kept[0][:, at], kept[1][at])
         product = weights[:size] * below[:, at]
         product.sum(axis=0, out=value[at])
         if ended is not None:
@@ -198,10 +217,22 @@ def _sweep(
     return value
 
 
-def _weights(logits: Float[np.ndarray, "action node"]) -> Float[np.ndarray, "action node"]:
-    """exp(logits - their maximum): softmax over axis 0, up to its normaliser."""
-    weights = logits - logits.max(axis=0)
-    return np.exp(weights, out=weights)
+def _weights(
+    logits: Float[np.ndarray, "action node"],
+) -> tuple[Float[np.ndarray, "action node"], Float[np.ndarray, " node"]]:
+    """Softmax over actions up to its normaliser: the weights and their sums.
+
+    exp(logits) serves wherever every sum stays far from the ends of the floating range; only
+    otherwise is each node's largest logit subtracted first, which would cost every call a fifth of
+    its time.
+    """
+    with np.errstate(over="ignore"):
+        weights = np.exp(logits)
+    total = weights.sum(axis=0)
+    if not (total.min() > 1e-100 and total.max() < 1e100):
+        weights = np.exp(logits - logits.max(axis=0))
+        total = weights.sum(axis=0)
+    return weights, total
 
 
 def visits(policy: TabularPolicy) -> Float[np.ndarray, "prompt entry"]:
@@ -212,7 +243,9 @@ def visits(policy: TabularPolicy) -> Float[np.ndarray, "prompt entry"]:
     reach = np.ones((len(policy.prompts), 1))
     for level in range(language.horizon):
         as_level(language, result, level)[:] = reach[:, None]
-        reach = (as_level(language, probs, level)[:, :size] * reach[:, None]).reshape(len(reach), -1)
+        reach = (as_level(language, probs, level)[:, :size] * reach[:, None]).reshape(
+            len(reach), -1
+        )
     return result
 
 
@@ -222,7 +255,7 @@ def string_lengths(language: Language) -> Float[np.ndarray, " string"]:
         return np.full(language.string_count, float(language.horizon))
     levels = np.arange(language.horizon + 1)
     lengths = np.minimum(levels + 1, language.horizon).astype(float)
-    return np.repeat(lengths, [language.vocabulary_size**int(t) for t in levels])
+    return np.repeat(lengths, [language.vocabulary_size ** int(t) for t in levels])
 
 
 def _expected_below(
@@ -245,11 +278,28 @@ def _expected_below(
     return result
 
 
-def _same_problem(bandit: ContextualBandit, policy: TabularPolicy, memory_limit: int | None = None) -> None:
+def _over_prompts(
+    prompt_law: Float[np.ndarray, " prompt"], by_prompt: Float[np.ndarray, " prompt"]
+) -> float:
+    """sum_x p(x) J_x; a prompt that never comes does not count, however infinite its J_x."""
+    possible = prompt_law > 0
+    return float(prompt_law[possible] @ by_prompt[possible])
+
+
+def _same_problem(
+    bandit: ContextualBandit,
+    policy: TabularPolicy,
+    name: str = "policy",
+    memory_limit: int | None = None,
+) -> None:
     if policy.language != bandit.language:
-        raise ValueError(_check.complaint("the policy's language differs", "the bandit's", "exact.tree"))
+        got = f"the {name}'s language differs"
+        raise ValueError(_check.complaint(got, "the bandit's", "exact.tree"))
     if policy.prompts != bandit.prompts:
-        got, expected = f"the policy's prompts are {policy.prompts}", f"the bandit's {bandit.prompts}"
+        got, expected = (
+            f"the {name}'s prompts are {policy.prompts}",
+            f"the bandit's {bandit.prompts}",
+        )
         raise ValueError(_check.complaint(got, expected, "exact.tree"))
     strings, prompts = bandit.language.string_count, len(bandit.prompts)
     per_string = 8.0 * prompts * (2 + 3 * entry_count(bandit.language) / strings)

@@ -20,10 +20,7 @@ class RankedString:
 
 
 def most_probable(policy: LatticePolicy, count: int = 1, prompt: int = 0) -> list[RankedString]:
-    """The `count` most probable strings of a policy, with ln pi(y|x).
-
-    Best-first search over prefixes, ordered by the prefix's score plus the exact best score of any
-    completion (Viterbi's recursion); so strings come out in order, and no others are finished.
+    """The `count` most probable strings of a policy, or all that are possible, with ln pi(y|x).
 
     >>> from bandit_rlhf.automaton import length
     >>> from bandit_rlhf.language import Language
@@ -38,8 +35,10 @@ def most_probable(policy: LatticePolicy, count: int = 1, prompt: int = 0) -> lis
     return _best(policy.lattice, policy.log_probs, truncated, count, prompt)
 
 
-def best_string(lattice: Lattice, payoff: Payoff, count: int = 1, prompt: int = 0) -> list[RankedString]:
-    """The `count` strings of highest reward among those the reference can write, with their reward."""
+def best_string(
+    lattice: Lattice, payoff: Payoff, count: int = 1, prompt: int = 0
+) -> list[RankedString]:
+    """The `count` strings of highest reward that the reference can write, with their reward."""
     scores = np.where(np.isneginf(lattice.log_reference), -np.inf, payoff.edge)
     steps = np.broadcast_to(scores, (lattice.language.horizon, *scores.shape))
     return _best(lattice, steps, payoff.truncated, count, prompt)
@@ -52,36 +51,44 @@ def _best(
     count: int,
     prompt: int,
 ) -> list[RankedString]:
+    """Best-first search over prefixes, by how far the best completion falls short of the optimum.
+
+    The shortfall is summed action by action from Viterbi's recursion, where it is exactly zero for
+    a state's best action. Newer prefixes go first among equals, so that each string takes one
+    descent however many ties there are.
+    """
     _check.integer_at_least("count", count, 1, "viterbi")
-    language, size, horizon = lattice.language, lattice.language.vocabulary_size, lattice.language.horizon
+    language, horizon = lattice.language, lattice.language.horizon
     completion = np.empty((horizon + 1, lattice.state_count))
     completion[horizon] = truncated
     for step in reversed(range(horizon)):
         through = scores[step].copy()
-        through[:, :size] += completion[step + 1][lattice.successor]
+        through[:, : language.vocabulary_size] += completion[step + 1][lattice.successor]
         completion[step] = through.max(axis=1)
-    # Entries: (-bound, order of arrival, tokens, state or None when finished, score so far).
-    arrival = 0
-    start = int(lattice.start[prompt])
+    # Entries: (shortfall, -order of arrival, tokens, state or None after the end, score so far).
     frontier: list[tuple[float, int, String, int | None, float]]
-    frontier = [(-float(completion[0, start]), arrival, (), start, 0.0)]
+    frontier = [(0.0, 0, (), int(lattice.start[prompt]), 0.0)]
+    arrivals = 1
     found: list[RankedString] = []
     while frontier and len(found) < count:
-        bound, _, tokens, state, score = heapq.heappop(frontier)
+        shortfall, _, tokens, state, score = heapq.heappop(frontier)
+        step = len(tokens)
         if state is None:
             found.append(RankedString(tokens, score))
             continue
-        if len(tokens) == horizon:
-            final = score + float(truncated[state])
-            heapq.heappush(frontier, (-final, arrival := arrival + 1, tokens, None, final))
+        if step == horizon:
+            found.append(RankedString(tokens, score + float(truncated[state])))
             continue
-        reached = score + scores[len(tokens), state]
-        bounds = reached.copy()
-        bounds[:size] += completion[len(tokens) + 1][lattice.successor[state]]
-        # Of one node's children no more than `count` can ever be wanted.
-        wanted = np.argsort(-bounds, kind="stable")[:count]
-        for action in wanted[bounds[wanted] > -np.inf].tolist():
+        through = scores[step, state].copy()
+        through[: language.vocabulary_size] += completion[step + 1][lattice.successor[state]]
+        shortfalls = shortfall + (completion[step, state] - through)
+        # No more than `count` of one prefix's children can ever be wanted; the best comes last.
+        wanted = np.argsort(shortfalls, kind="stable")[count - 1 :: -1]
+        for action in wanted[shortfalls[wanted] < np.inf].tolist():
             going_on = action != language.end_token
-            item = (*tokens, action), int(lattice.successor[state, action]) if going_on else None
-            heapq.heappush(frontier, (-float(bounds[action]), arrival := arrival + 1, *item, float(reached[action])))
+            following = int(lattice.successor[state, action]) if going_on else None
+            reached = score + float(scores[step, state, action])
+            item = (float(shortfalls[action]), -arrivals, (*tokens, action), following, reached)
+            heapq.heappush(frontier, item)
+            arrivals += 1
     return found
