@@ -133,7 +133,7 @@ def most_frequent(said: Iterable[Sequence[str]], vocabulary_size: int) -> tuple[
 
 def _count(
     ids: list[list[int]], size: int, order: int
-) -> tuple[list[Float[np.ndarray, "context action"]], list[Float[np.ndarray, "context action"]]]:
+) -> tuple[list[Float[np.ndarray, "_ action"]], list[Float[np.ndarray, "_ action"]]]:
     """Followers of every context of 0..order tokens anywhere, of 0..order-1 at the start."""
     anywhere = [np.zeros((size**n, size + 1)) for n in range(order + 1)]
     at_start = [np.zeros((size**n, size + 1)) for n in range(order)]

@@ -1,0 +1,174 @@
+"""A small world of words against sums over its strings, and the fit against its equations."""
+
+from functools import cache
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+
+from bandit_rlhf import corpus, objective, selection
+from bandit_rlhf.exact import path_sum
+from bandit_rlhf.exact.lattice import Payoff
+from experiments import first_light, word_world
+from experiments.yardstick import Yardstick
+
+
+@cache
+def small():
+    """A world of 8 words and 4 tokens: 4,681 strings, few enough to sum one by one."""
+    return word_world.world(vocabulary_size=8, horizon=4, prompts=2)
+
+
+@cache
+def law_and_rewards():
+    """The reference's law [prompt, string] and every reward [string], string by string."""
+    lattice = small()
+    batch = lattice.language.all_strings()
+    law = lattice.reference.as_tabular().string_law()
+    return batch, law, {name: lattice.reward(p, batch) for name, p in lattice.payoffs.items()}
+
+
+def joint(law):
+    return small().prompt_law @ law
+
+
+def test_gold_has_unit_deviation_under_the_reference():
+    _, law, rewards = law_and_rewards()
+    weights, gold = joint(law), rewards["gold"]
+    assert weights @ gold**2 - (weights @ gold) ** 2 == pytest.approx(1.0, abs=1e-12)
+
+
+def test_rewards_are_what_their_names_say():
+    lattice = small()
+    batch, _, rewards = law_and_rewards()
+    worth = {}
+    for row, string in enumerate(batch.strings()):
+        content = lattice.language.content(string)
+        repeats = sum(a == b for a, b in pairwise(content))
+        assert rewards["repeats"][row] == repeats
+        assert rewards["length"][row] == len(string)
+        if len(content) == 1:
+            worth[content[0]] = rewards["gold"][row]
+    most = max(worth.values())
+    for row, string in enumerate(batch.strings()):
+        content = lattice.language.content(string)
+        expected = sum(
+            -most if t and content[t - 1] == a else worth[a] for t, a in enumerate(content)
+        )
+        assert rewards["gold"][row] == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_word_is_worth_its_information():
+    """Differences of worth are differences of log frequency, counted again here."""
+    lattice = small()
+    words = [w for said in corpus.sentences(corpus.english_text()) for w in said]
+    known = set(lattice.language.vocabulary)
+    counted = [w if w in known else corpus.UNKNOWN for w in words]
+    worth = lattice.payoffs["gold"].edge[0, : lattice.language.vocabulary_size]
+    first, second = (counted.count(lattice.language.vocabulary[i]) for i in (0, 5))
+    third = counted.count(lattice.language.vocabulary[6])
+    ratio = (worth[0] - worth[5]) / (worth[5] - worth[6])
+    assert ratio == pytest.approx(np.log(second / first) / np.log(third / second), rel=1e-9)
+
+
+def test_prompts_are_real_openings_with_distinct_last_words():
+    lattice = small()
+    said = [tuple(words) for words in corpus.sentences(corpus.english_text())]
+    assert len({prompt[-1] for prompt in lattice.prompts}) == 2
+    for prompt in lattice.prompts:
+        assert any(words[:2] == prompt for words in said)
+
+
+def test_moments_are_sums_over_strings():
+    lattice = small()
+    _, law, rewards = law_and_rewards()
+    weights = joint(law)
+    expected = weights @ (rewards["gold"] * rewards["length"])
+    expected -= (weights @ rewards["gold"]) * (weights @ rewards["length"])
+    got = word_world.covariance(lattice, lattice.payoffs["gold"], lattice.payoffs["length"])
+    assert got == pytest.approx(expected, abs=1e-12)
+
+
+def test_comparisons_follow_bradley_terry_on_gold():
+    """Mean winner-less-loser counts against the exact expectation; 5 standard errors, 1 in 10^6."""
+    lattice = small()
+    batch, law, rewards = law_and_rewards()
+    differences = word_world.compare(lattice, 40_000, np.random.default_rng(5))
+    size = lattice.language.action_count
+    counts = np.stack(
+        [(np.where(batch.mask, batch.tokens, -1) == a).sum(1) for a in range(size)], 1
+    )
+    gold = rewards["gold"]
+    expected = np.zeros(size)
+    for weight, one in zip(lattice.prompt_law, law, strict=True):
+        # E[(2 sigma(g - g') - 1)(c - c')] = 2 E[(2 sigma(g - g') - 1) c], by symmetry.
+        preferred = np.array([one @ np.tanh((g - gold) / 2) for g in gold])
+        expected += weight * 2 * (one * preferred) @ counts
+    error = differences.std(axis=0) / np.sqrt(len(differences))
+    assert (np.abs(differences.mean(axis=0) - expected) < 5 * error).all()
+    # Control: labels by the toss of a coin would be seen.
+    assert (np.abs(0 - expected) > 5 * error).any()
+
+
+def test_fit_maximises_the_penalised_likelihood():
+    rng = np.random.default_rng(6)
+    differences = rng.integers(-2, 3, (200, 5)).astype(float)
+
+    def loss(weights):
+        margins = differences @ weights
+        return np.logaddexp(0, -margins).sum() + weights @ weights / (2 * 0.7**2)
+
+    fitted = word_world.fit_weights(differences, prior_sd=0.7)
+    found = minimize(loss, np.zeros(5), tol=1e-12)
+    assert fitted == pytest.approx(found.x, abs=1e-5)
+    assert loss(fitted) <= found.fun + 1e-12
+
+
+def test_yardstick_is_sums_over_strings():
+    lattice = small()
+    _, law, rewards = law_and_rewards()
+    weights = np.random.default_rng(7).integers(-8, 9, lattice.language.action_count) / 8
+    proxy = Payoff(
+        np.broadcast_to(weights, lattice.log_reference.shape), np.zeros(lattice.state_count)
+    )
+    judge = Yardstick.of(lattice, proxy)
+    batch = lattice.language.all_strings()
+    scores = lattice.reward(proxy, batch)
+    reference, gold = joint(law), rewards["gold"]
+    centred = [v - reference @ v for v in (scores, gold)]
+    sd = np.sqrt(reference @ centred[0] ** 2)
+    assert judge.correlation == pytest.approx(reference @ (centred[0] * centred[1]) / sd, abs=1e-12)
+
+    policy, _ = path_sum.gibbs_optimum(lattice, proxy, beta=0.3)
+    tilted = objective.gibbs(law, scores, beta=0.3)
+    measured = judge.of_policy(policy)
+    p = lattice.prompt_law
+    assert measured["kl"] == pytest.approx(p @ objective.kl_divergence(tilted, law), abs=1e-12)
+    assert measured["gold"] == pytest.approx(joint(tilted) @ gold - reference @ gold, abs=1e-12)
+    assert measured["proxy"] == pytest.approx(joint(tilted) @ centred[0] / sd, abs=1e-12)
+    chi = p @ objective.chi_squared(tilted, law)
+    rho = judge.correlation
+    bound = (measured["proxy"] - np.sqrt((1 - rho**2) * chi)) / rho
+    assert measured["guaranteed"] == pytest.approx(bound, abs=1e-9)
+    top = batch.strings()[int(tilted[0].argmax())]
+    assert measured["string"] == " ".join(lattice.language.words(top))
+
+
+def test_best_of_n_is_the_law_over_strings():
+    lattice = small()
+    _, law, rewards = law_and_rewards()
+    config = first_light.Config(unit=0.125, draws=(1, 3, 50))
+    weights = np.random.default_rng(8).integers(-8, 9, lattice.language.action_count) / 8
+    proxy = Payoff(
+        np.broadcast_to(weights, lattice.log_reference.shape), np.zeros(lattice.state_count)
+    )
+    scores = lattice.reward(proxy, lattice.language.all_strings())
+    points = list(first_light.best_of(config, Yardstick.of(lattice, proxy)))
+    assert [n for _, n, _ in points] == [1, 3, 50]
+    for _, n, measured in points:
+        best = np.stack([selection.best_of_n_law(one, scores, n) for one in law])
+        gain = (joint(best) - joint(law)) @ rewards["gold"]
+        assert measured["gold"] == pytest.approx(gain, abs=1e-11)
+        kl = lattice.prompt_law @ objective.kl_divergence(best, law)
+        assert measured["kl"] == pytest.approx(kl, abs=1e-11)
