@@ -7,13 +7,18 @@ set of atoms, such as reward levels); leading axes, prompts for instance, are ke
 logarithms.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from bandit_rlhf import _check
 
+Numbers = Any
+"""One number for every law: an array over the leading axes, or np.float64 if there are none."""
 
-def expected_reward(law: ArrayLike, reward: ArrayLike) -> np.ndarray:
+
+def expected_reward(law: ArrayLike, reward: ArrayLike) -> Numbers:
     """E_pi r = sum_y pi(y) r(y).
 
     Args:
@@ -24,7 +29,22 @@ def expected_reward(law: ArrayLike, reward: ArrayLike) -> np.ndarray:
     return (law * _check.finite("reward", reward, "expected_reward")).sum(axis=-1)
 
 
-def kl_divergence(law: ArrayLike, reference: ArrayLike) -> np.ndarray:
+def over_prompts(prompt_law: ArrayLike, by_prompt: ArrayLike) -> float:
+    """J = sum_x p(x) J_x; a prompt that never comes does not count, however infinite its J_x.
+
+    Args:
+        prompt_law: p [prompt].
+        by_prompt: J_x [prompt].
+
+    >>> over_prompts([1.0, 0.0], [0.25, float("inf")])
+    0.25
+    """
+    law = _check.distribution("prompt_law", prompt_law, "over_prompts")
+    possible = law > 0
+    return float(law[possible] @ np.asarray(by_prompt, dtype=float)[possible])
+
+
+def kl_divergence(law: ArrayLike, reference: ArrayLike) -> Numbers:
     """KL(pi || ref) = sum_y pi(y) ln(pi(y) / ref(y)) in nats, infinite where ref lacks support.
 
     Call it with the arguments exchanged for the other direction.
@@ -38,7 +58,7 @@ def kl_divergence(law: ArrayLike, reference: ArrayLike) -> np.ndarray:
         return np.where(law > 0, law * (np.log(law) - np.log(reference)), 0.0).sum(axis=-1)
 
 
-def chi_squared(law: ArrayLike, reference: ArrayLike) -> np.ndarray:
+def chi_squared(law: ArrayLike, reference: ArrayLike) -> Numbers:
     """chi^2(pi || ref) = sum_y pi(y)^2 / ref(y) - 1, infinite where ref lacks support."""
     law = _check.distribution("law", law, "chi_squared")
     reference = _check.distribution("reference", reference, "chi_squared")
@@ -46,7 +66,7 @@ def chi_squared(law: ArrayLike, reference: ArrayLike) -> np.ndarray:
         return np.where(law > 0, (law - reference) ** 2 / reference, reference).sum(axis=-1)
 
 
-def entropy(law: ArrayLike) -> np.ndarray:
+def entropy(law: ArrayLike) -> Numbers:
     """H(pi) = -sum_y pi(y) ln pi(y) in nats."""
     law = _check.distribution("law", law, "entropy")
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -77,9 +97,7 @@ def gibbs(reference: ArrayLike, reward: ArrayLike, beta: float, tau: float = 0.0
     return np.exp(scores - _log_sum_exp(scores)[..., None])
 
 
-def soft_value(
-    reference: ArrayLike, reward: ArrayLike, beta: float, tau: float = 0.0
-) -> np.ndarray:
+def soft_value(reference: ArrayLike, reward: ArrayLike, beta: float, tau: float = 0.0) -> Numbers:
     """The optimum's value: (beta+tau) ln sum_y ref(y)^(beta/(beta+tau)) exp(r(y)/(beta+tau)).
 
     With tau = 0 it is beta ln Z, and any policy falls short of it by beta KL(pi || optimum)
@@ -90,7 +108,7 @@ def soft_value(
 
 def regularised_value(
     law: ArrayLike, reference: ArrayLike, reward: ArrayLike, beta: float, tau: float = 0.0
-) -> np.ndarray:
+) -> Numbers:
     """E_pi r - beta KL(pi || ref) + tau H(pi) of any policy."""
     beta = _check.non_negative("beta", beta, "regularised_value")
     tau = _check.non_negative("tau", tau, "regularised_value")
@@ -138,6 +156,6 @@ def _gibbs_scores(reference: ArrayLike, reward: ArrayLike, beta: float, tau: flo
         return (beta * np.log(reference) + reward) / (beta + tau)
 
 
-def _log_sum_exp(scores: np.ndarray) -> np.ndarray:
+def _log_sum_exp(scores: np.ndarray) -> Numbers:
     largest = scores.max(axis=-1, keepdims=True)
     return largest[..., 0] + np.log(np.exp(scores - largest).sum(axis=-1))

@@ -14,6 +14,9 @@ from bandit_rlhf.mdp import FiniteMDP, as_mdp, dialogue_mdp
 
 LONGEST = 8
 """Tokens of the longest string in the discount's world."""
+LENGTHS = np.array([1.0, 2.0, 2.0])
+WORTH = np.array([0.8, 1.0, 1.0])
+"""Lengths and rewards of the strings $, a$ and aa of the length-normalised loss's world."""
 
 
 def discount(dial: float) -> float:
@@ -72,17 +75,14 @@ def length_normalisation(exponent: float, baseline: bool = False) -> float:
         exponent: 0 for no normalisation, 1 for the mean over tokens.
         baseline: whether the expected reward is subtracted first, which keeps the sign right here.
     """
-    language = Language(("a",), 2, "$")
-    reward = np.array([[0.8, 1.0, 1.0]])
-    bandit = ContextualBandit(language, [()], [1.0], reward)
-    uniform = bellman.log_softmax(np.zeros((2, as_mdp(bandit).state_count, 2)))
-    mean = bellman.evaluate(as_mdp(bandit), uniform).value if baseline else 0.0
-    weighed = (reward - mean) / np.array([[1.0, 2.0, 2.0]]) ** exponent
-    right = bellman.policy_gradient(as_mdp(bandit), uniform)
-    normalised = bellman.policy_gradient(as_mdp(replace_reward(bandit, weighed)), uniform)
+    mdp = as_mdp(length_world(WORTH))
+    uniform = bellman.log_softmax(np.zeros((mdp.horizon, mdp.state_count, mdp.action_count)))
+    mean = bellman.evaluate(mdp, uniform).value if baseline else 0.0
+    weighed = as_mdp(length_world((WORTH - mean) / LENGTHS**exponent))
+    right, normalised = (bellman.policy_gradient(m, uniform) for m in (mdp, weighed))
     return 1.0 - float((normalised * right).sum() / (right * right).sum())
 
 
-def replace_reward(bandit: ContextualBandit, reward: np.ndarray) -> ContextualBandit:
-    """The same bandit with another reward table."""
-    return ContextualBandit(bandit.language, bandit.prompts, bandit.prompt_law, reward)
+def length_world(reward: np.ndarray) -> ContextualBandit:
+    """The strings $, a$ and aa with these rewards [string]."""
+    return ContextualBandit(Language(("a",), 2, "$"), [()], [1.0], reward[None])

@@ -57,7 +57,7 @@ class Lattice:
         prompt_law: their probabilities [prompt].
         start: the state in which each prompt starts [prompt].
         successor: the state after each ordinary token [state, token].
-        reference: the reference policy on the lattice.
+        log_reference: ln ref(a | state), the same at every step [state, action].
         payoffs: the rewards by name.
     """
 

@@ -21,6 +21,8 @@ GRID_TOLERANCE = 1e-9
 DENSE_SHARE = 0.05
 """Above this share of non-zero entries a dense matrix product is faster than a sparse one."""
 
+Matrix = np.ndarray | sparse.csr_matrix
+
 
 @dataclass(frozen=True, eq=False)
 class RewardLaw:
@@ -144,10 +146,10 @@ class _Step:
     common case of an order-1 policy under token weights there is one group a token.
     """
 
-    groups: Int[np.ndarray, " group"]
-    shifts: Int[np.ndarray, " group"]
-    inflow: object
-    extra_inflows: list[object]
+    moves: list[tuple[int, np.ndarray, np.ndarray]]
+    """Payment in units, its groups [group], and the state each of them leads to [group]."""
+    inflow: Matrix
+    extra_inflows: list[Matrix]
     ending: list[tuple[int, np.ndarray]]
     extra_endings: list[list[np.ndarray]]
 
@@ -160,11 +162,14 @@ class _Step:
         keys, group = np.unique(np.stack([pays, follows]), axis=1, return_inverse=True)
         group = group.ravel()
 
-        def matrix(weights: np.ndarray) -> object:
+        def matrix(weights: np.ndarray) -> Matrix:
             table = sparse.csr_matrix((weights, (group, source)), shape=(keys.shape[1], states))
-            dense = len(source) > DENSE_SHARE * keys.shape[1] * states
+            dense = len(source) >= DENSE_SHARE * keys.shape[1] * states
             return table.toarray() if dense else table
 
+        # Within one payment the next states are distinct, so plain indexed addition loses nothing.
+        rows = {int(shift): np.flatnonzero(keys[0] == shift) for shift in np.unique(keys[0])}
+        moves = [(shift, at, keys[1, at]) for shift, at in rows.items()]
         moving = probs[source, token]
         extra = [matrix(moving * other.edge[source, token]) for other in others]
         ending, extra_ending = [], []
@@ -174,7 +179,7 @@ class _Step:
                 here = np.where(edge[:, size] == shift, stop, 0.0)
                 ending.append((int(shift), here))
                 extra_ending.append([here * other.edge[:, size] for other in others])
-        return cls(keys[1], keys[0], matrix(moving), extra, ending, extra_ending)
+        return cls(moves, matrix(moving), extra, ending, extra_ending)
 
 
 def _run(
@@ -212,21 +217,24 @@ def _run(
 
 def _scatter(target: np.ndarray, step: _Step, inflow: np.ndarray) -> None:
     """Add each group's inflow [group, level], shifted by its payment, to its next state."""
-    edges = np.flatnonzero(np.diff(step.shifts)) + 1
-    for rows in np.split(np.arange(len(step.shifts)), edges):
-        shift, states = int(step.shifts[rows[0]]), step.groups[rows]
-        # Within one payment the next states are distinct, so plain indexed addition loses nothing.
-        if shift >= 0:
-            target[states, shift:] += inflow[rows, : inflow.shape[1] - shift]
-        else:
-            target[states, :shift] += inflow[rows, -shift:]
+    for shift, rows, states in step.moves:
+        to, of = _shifted(shift, inflow.shape[1])
+        target[states, to] += inflow[rows, of]
 
 
 def _add_shifted(target: np.ndarray, row: np.ndarray, shift: int) -> None:
-    if shift >= 0:
-        target[shift:] += row[: len(row) - shift]
-    else:
-        target[:shift] += row[-shift:]
+    to, of = _shifted(shift, len(row))
+    target[to] += row[of]
+
+
+def _shifted(shift: int, levels: int) -> tuple[slice, slice]:
+    """Where a row of levels goes when moved up by `shift`, and which part of it.
+
+    The rest carries no mass: no string earns more or less than `_range` says.
+    """
+    low = slice(0, max(levels - abs(shift), 0))
+    high = slice(levels - low.stop, levels)
+    return (high, low) if shift >= 0 else (low, high)
 
 
 def _on_grid(name: str, payments: np.ndarray, unit: float) -> Int[np.ndarray, "..."]:

@@ -126,7 +126,7 @@ def _deterministic_edges(mdp: FiniteMDP) -> _Edges:
 
 def _reachable(
     mdp: FiniteMDP, edges: _Edges, starts: Int[np.ndarray, " start"]
-) -> list[Int[np.ndarray, " state"]]:
+) -> list[np.ndarray]:
     """The states in which an action is taken at each time, none of whose outcomes is random."""
     levels, alive = [], starts
     while len(alive) and len(levels) < mdp.horizon:
@@ -143,7 +143,7 @@ def _reachable(
 
 
 def _language(
-    mdp: FiniteMDP, edges: _Edges, levels: list[Int[np.ndarray, " state"]]
+    mdp: FiniteMDP, edges: _Edges, levels: list[np.ndarray]
 ) -> tuple[Language, Int[np.ndarray, " action"]]:
     """The language of all episodes, and the actions in the order of its tokens."""
     ends = [mdp.terminal[edges.successor[alive]] for alive in levels]

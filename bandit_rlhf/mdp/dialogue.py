@@ -29,7 +29,7 @@ def dialogue_mdp(
     reward: RewardFunction,
     pay: Literal["end", "turn"] = "end",
     prompts: Sequence[Sequence[str]] = ((),),
-    prompt_law: ArrayLike = (1.0,),
+    prompt_law: ArrayLike | None = None,
     gamma: float = 1.0,
     memory_limit: int | None = None,
 ) -> FiniteMDP:
@@ -45,7 +45,7 @@ def dialogue_mdp(
         pay: "end": `reward` of the whole dialogue, on its last edge; "turn": after every reply,
             `reward` of the history so far.
         prompts: how dialogues open, distinct; they are the first states.
-        prompt_law: their probabilities [prompt].
+        prompt_law: their probabilities [prompt]; None: all alike.
         gamma: discount per turn, within 0..1.
         memory_limit: bytes the arrays may take; by default half of the machine's memory.
 
@@ -70,7 +70,8 @@ def dialogue_mdp(
     if pay not in ("end", "turn"):
         raise ValueError(_check.complaint(f"pay is {pay!r}", "'end' or 'turn'", where))
     named = prompt_words(prompts, where)
-    law = _check.distribution("prompt_law", prompt_law, where)
+    alike = np.full(len(named), 1.0 / len(named))
+    law = _check.distribution("prompt_law", alike if prompt_law is None else prompt_law, where)
     _check.shaped("prompt_law", law, (len(named),), "prompt", where)
     actions, replies = len(agent_words), len(user_words)
     total = len(named) * sum((actions * replies) ** t for t in range(turns + 1))

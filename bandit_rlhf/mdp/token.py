@@ -37,7 +37,7 @@ def token_mdp(
     language: Language,
     reward: "ArrayLike | TokenReward",
     prompts: Sequence[Sequence[str]] = ((),),
-    prompt_law: ArrayLike = (1.0,),
+    prompt_law: ArrayLike | None = None,
     gamma: float = 1.0,
     memory_limit: int | None = None,
 ) -> FiniteMDP:
@@ -48,7 +48,7 @@ def token_mdp(
         reward: of each token: a function of the prompt's words and the words so far, the new one
             included; or an array [prompt, entry] in the layout of `TabularPolicy.logits`.
         prompts: the contexts, distinct; they are the first states.
-        prompt_law: their probabilities [prompt].
+        prompt_law: their probabilities [prompt]; None: all alike.
         gamma: discount per token, within 0..1.
         memory_limit: bytes the arrays may take; by default half of the machine's memory.
 
@@ -65,7 +65,8 @@ def token_mdp(
     """
     where = "token_mdp"
     named = prompt_words(prompts, where)
-    law = _check.distribution("prompt_law", prompt_law, where)
+    alike = np.full(len(named), 1.0 / len(named))
+    law = _check.distribution("prompt_law", alike if prompt_law is None else prompt_law, where)
     _check.shaped("prompt_law", law, (len(named),), "prompt", where)
     block = _states_per_prompt(language)
     actions, total = language.action_count, len(named) * block

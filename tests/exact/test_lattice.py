@@ -51,10 +51,13 @@ def law_of(policy: LatticePolicy) -> np.ndarray:
 @given(w=lattice_worlds(reference_zeros=True))
 def test_every_string_is_paid_what_its_terms_say(w: LatticeWorld) -> None:
     lattice = w.lattice
+    batch = w.language.all_strings()
     for name, terms in (("gold", w.gold_terms), ("proxy", w.proxy_terms)):
-        for string, pay in w.payoff(terms).items():
-            for x in range(len(w.prompts)):
-                assert earned(lattice, lattice.payoffs[name], string, x) == pay
+        payoff, pays = lattice.payoffs[name], w.payoff(terms)
+        for x in range(len(w.prompts)):
+            assert (lattice.reward(payoff, batch, x) == w.table(pays)).all()
+            for string, pay in pays.items():
+                assert earned(lattice, payoff, string, x) == pay
 
 
 @settings(max_examples=60)

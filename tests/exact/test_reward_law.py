@@ -197,7 +197,7 @@ def test_control_a_broken_twin_is_caught(twin: str) -> None:
 
 
 def test_control_best_of_n_that_redraws_the_other_reward_is_caught() -> None:
-    """The gold of the winner is correlated with its proxy: the reference's mean is another number."""
+    """The winner's gold goes with its proxy: the reference's mean is another number."""
     law = law_of(WORLD)
     got = reward_law.best_of_n(law, n=8).others["gold"].by_prompt
     assert np.abs(got - law.means["gold"].sum(axis=1)).min() > 1e-2
