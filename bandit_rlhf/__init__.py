@@ -5,15 +5,21 @@ The names below are the everyday ones; exact sums live in `bandit_rlhf.exact`.
 
 from bandit_rlhf.automaton import AutomatonReward
 from bandit_rlhf.bandit import ContextualBandit
+from bandit_rlhf.evaluation import Estimate
 from bandit_rlhf.language import Language, TokenBatch
+from bandit_rlhf.mdp import FiniteMDP, as_bandit, as_mdp
 from bandit_rlhf.ngram import MarkovPolicy
 from bandit_rlhf.policy import TabularPolicy
 
 __all__ = [
     "AutomatonReward",
     "ContextualBandit",
+    "Estimate",
+    "FiniteMDP",
     "Language",
     "MarkovPolicy",
     "TabularPolicy",
     "TokenBatch",
+    "as_bandit",
+    "as_mdp",
 ]

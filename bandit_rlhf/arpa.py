@@ -20,7 +20,7 @@ Table = dict[Gram, tuple[float, float]]
 
 
 def from_arpa(path: str | Path, horizon: int, renormalise: bool = False) -> MarkovPolicy:
-    """Read a back-off n-gram model in ARPA format, as SRILM, KenLM and CMU Sphinx write it.
+    r"""Read a back-off n-gram model in ARPA format, as SRILM, KenLM and CMU Sphinx write it.
 
         p(a|h) = 10^listed(h a) if listed, else 10^backoff(h) p(a|h')
 
@@ -36,6 +36,14 @@ def from_arpa(path: str | Path, horizon: int, renormalise: bool = False) -> Mark
     Raises:
         ValueError: no ARPA file, a damaged line (named), other counts than the header's, rows that
             do not sum to one within 1e-9 unless `renormalise`; more contexts than fit in memory.
+
+    >>> import tempfile
+    >>> lines = r"\data\,ngram 1=2,\1-grams:,-0.30103 yes,-0.30103 </s>,\end\ ".split(",")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "yes.arpa").write_text("\n".join(lines))
+    ...     model = from_arpa(Path(folder, "yes.arpa"), horizon=8, renormalise=True)
+    >>> model.language.vocabulary, model.next_token_law()
+    (('yes',), array([0.5, 0.5]))
     """
     grams = _read(Path(path))
     order = len(grams) - 1

@@ -32,6 +32,12 @@ def read(
 
     Returns:
         states [string, token], and the last states [string].
+
+    >>> letters = Language(("a", "b"), 3, "$")
+    >>> counting_b = np.array([[0, 1], [1, 2], [2, 2]])
+    >>> states, last = read(letters.batch([(1, 0, 2)]), along(counting_b), start=0)
+    >>> states, last
+    (array([[0, 1, 1]]), array([1]))
     """
     state = np.full(len(batch), start)
     states = np.empty(batch.tokens.shape, dtype=np.int64)
