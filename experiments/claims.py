@@ -73,8 +73,7 @@ CLAIMS: tuple[Claim, ...] = (
             "along. Effect: gold gain at the strongest tilt, in sd."
         ),
         null=(
-            "the gold reward saturates: where optimisation is strongest it is as good as "
-            "anywhere."
+            "the gold reward saturates: where optimisation is strongest it is as good as anywhere."
         ),
         experiment="first_light",
         reference="Gao, Schulman, Hilton 2022 (arXiv:2210.10760)",

@@ -8,18 +8,19 @@ best-of-n and policy-gradient steps are exact: only the comparisons are drawn.
 """
 
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy.optimize import brentq
+from scipy.optimize import root_scalar
 
 from bandit_rlhf.exact import path_sum, reward_law
-from bandit_rlhf.exact.lattice import Payoff
+from bandit_rlhf.exact.lattice import LatticePolicy, Payoff
 from experiments import gao, goodhart, style
 from experiments.experiment import Plan, grid
 from experiments.word_world import compare, fit_weights, world
@@ -77,35 +78,21 @@ def run(config: Config, seed: int) -> list[dict[str, Any]]:
     )
     judge = Yardstick.of(lattice, proxy)
     shared = {"comparisons": config.comparisons, **judge.about()}
-    steps = list(gradient_paths(config, judge))
-    stepped = [measures["kl"] for method, _, measures in steps if method == "natural-gradient"]
-    betas = {*config.betas, *(beta_of(judge, kl, config.betas) for kl in stepped)}
+    paths = (tilts(config, judge), best_of(config, judge), gradient_paths(config, judge))
     return [
         {"method": method, "setting": float(setting), **shared, **measures}
-        for method, setting, measures in (*tilts(judge, betas), *best_of(config, judge), *steps)
+        for method, setting, measures in chain(*paths)
     ]
 
 
 Point = tuple[str, float, dict[str, Any]]
 
 
-def tilts(judge: Yardstick, betas: Iterable[float]) -> Iterator[Point]:
-    """The Gibbs optimum at every beta, from the weakest tilt to the strongest."""
-    for beta in sorted(betas, reverse=True):
+def tilts(config: Config, judge: Yardstick) -> Iterator[Point]:
+    """The Gibbs optimum at every beta of the ladder."""
+    for beta in config.betas:
         policy, _ = path_sum.gibbs_optimum(judge.lattice, judge.proxy, beta)
         yield "tilt", beta, judge.of_policy(policy)
-
-
-def beta_of(judge: Yardstick, kl: float, betas: tuple[float, ...]) -> float:
-    """The beta whose Gibbs optimum has a given KL: paths are compared there. KL falls with beta."""
-
-    def excess(log_beta: float) -> float:
-        policy, _ = path_sum.gibbs_optimum(judge.lattice, judge.proxy, float(np.exp(log_beta)))
-        return path_sum.kl(policy, judge.lattice.reference).value - kl
-
-    return float(
-        np.exp(brentq(excess, np.log(min(betas) / 100), np.log(max(betas) * 100), xtol=1e-6))
-    )
 
 
 def best_of(config: Config, judge: Yardstick) -> Iterator[Point]:
@@ -122,7 +109,8 @@ def best_of(config: Config, judge: Yardstick) -> Iterator[Point]:
 def gradient_paths(config: Config, judge: Yardstick) -> Iterator[Point]:
     """Exact policy gradient in the logits of every state and step, natural and vanilla.
 
-    A vanilla step is scaled so that its largest change of a logit is the natural step's.
+    A vanilla step is scaled so that its largest change of a logit is the natural step's. Beside the
+    gold gain stands that of the Gibbs optimum with the same KL.
     """
     marks = set(checkpoints(config.gradient_steps))
     for method in ("natural-gradient", "vanilla-gradient"):
@@ -136,7 +124,22 @@ def gradient_paths(config: Config, judge: Yardstick) -> Iterator[Point]:
                 direction = ascent.gradient * scale
             logits = policy.log_probs + config.step_size * direction
             if step in marks:
-                yield method, step, judge.of_policy(path_sum.softmax(judge.lattice, logits))
+                measures = judge.of_policy(path_sum.softmax(judge.lattice, logits))
+                gibbs = gibbs_of(judge, measures["kl"], config.betas)
+                yield method, step, {**measures, "gibbs_gold": judge.gold_gain(gibbs)}
+
+
+def gibbs_of(judge: Yardstick, kl: float, betas: tuple[float, ...]) -> LatticePolicy:
+    """The Gibbs optimum with a given KL, found by its beta: KL falls as beta grows."""
+
+    def optimum(log_beta: float) -> LatticePolicy:
+        return path_sum.gibbs_optimum(judge.lattice, judge.proxy, float(np.exp(log_beta)))[0]
+
+    def excess(log_beta: float) -> float:
+        return path_sum.kl(optimum(log_beta), judge.lattice.reference).value - kl
+
+    low, high = np.log(min(betas) / 100), np.log(max(betas) * 100)
+    return optimum(root_scalar(excess, bracket=(low, high), xtol=1e-5).root)
 
 
 def checkpoints(steps: int) -> list[int]:
@@ -248,9 +251,8 @@ def draw_fits(axes: Axes, table: pl.DataFrame) -> None:
         curves = [
             goodhart.curve(table, method, comparisons, seed) for seed in goodhart.seeds_of(table)
         ]
-        reach = float(
-            np.mean([goodhart.below_saturation(points)["distance"].max() for points in curves])
-        )
+        fitted = [goodhart.below_saturation(one)["distance"].to_numpy() for one in curves]
+        reach = float(np.mean([distances.max() for distances in fitted]))
         path = averaged(table, method, comparisons).filter(pl.col("distance") <= reach)
         gained = goodhart.criterion_gains(fits)
         low, high = goodhart.interval(gained) if len(gained) > 1 else (gained[0], gained[0])
@@ -264,7 +266,7 @@ def draw_fits(axes: Axes, table: pl.DataFrame) -> None:
             label=label,
         )
         at = np.linspace(0, reach, 100)
-        for form, line in (("square", "-"), ("logarithm", "--")):
+        for form, line in zip(gao.FORMS, ("-", "--"), strict=True):
             a, b = (np.mean([getattr(one, name) for one in fits[form]]) for name in "ab")
             axes.plot(
                 at, gao.design(form, at) @ np.array([a, b]), ls=line, color=look["color"], lw=0.9

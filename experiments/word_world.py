@@ -121,15 +121,14 @@ def fit_weights(differences: np.ndarray, prior_sd: float) -> np.ndarray:
     Raises:
         RuntimeError: the gradient does not vanish within fifty steps.
     """
-    weights = np.zeros(differences.shape[1])
+    weights, steepest = np.zeros(differences.shape[1]), np.inf
     prior = np.eye(len(weights)) / prior_sd**2
     for _ in range(50):
         losing = 1 / (1 + np.exp(differences @ weights))
         gradient = differences.T @ losing - weights / prior_sd**2
-        if np.abs(gradient).max() < 1e-8:
+        steepest = float(np.abs(gradient).max())
+        if steepest < 1e-8:
             return weights
         curvature = (differences * (losing * (1 - losing))[:, None]).T @ differences + prior
         weights = weights + np.linalg.solve(curvature, gradient)
-    raise RuntimeError(
-        f"Newton's method left a gradient of {np.abs(gradient).max():.2g} after 50 steps."
-    )
+    raise RuntimeError(f"Newton's method left a gradient of {steepest:.2g} after 50 steps.")

@@ -65,6 +65,10 @@ class Yardstick:
             "guaranteed": float((proxy_gain - unexplained) / self.correlation),
         }
 
+    def gold_gain(self, policy: LatticePolicy) -> float:
+        """The gain in gold alone."""
+        return mean(policy, self.lattice.payoffs["gold"]) - self.gold_mean
+
     def of_policy(self, policy: LatticePolicy) -> dict[str, Any]:
         """Every measure of a policy, with its most probable string after the first prompt."""
         lattice, language = self.lattice, self.lattice.language

@@ -167,7 +167,7 @@ def test_best_of_n_is_the_law_over_strings():
     points = list(first_light.best_of(config, Yardstick.of(lattice, proxy)))
     assert [n for _, n, _ in points] == [1, 3, 50]
     for _, n, measured in points:
-        best = np.stack([selection.best_of_n_law(one, scores, n) for one in law])
+        best = np.stack([selection.best_of_n_law(one, scores, int(n)) for one in law])
         gain = (joint(best) - joint(law)) @ rewards["gold"]
         assert measured["gold"] == pytest.approx(gain, abs=1e-11)
         kl = lattice.prompt_law @ objective.kl_divergence(best, law)
