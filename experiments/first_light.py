@@ -117,11 +117,10 @@ def gradient_paths(config: Config, judge: Yardstick) -> Iterator[Point]:
         logits = judge.lattice.reference.log_probs.copy()
         for step in range(1, config.gradient_steps + 1):
             policy = path_sum.softmax(judge.lattice, logits)
-            ascent = path_sum.policy_gradient(policy, judge.proxy)
-            direction = ascent.advantage
+            direction = path_sum.advantage(policy, judge.proxy)
             if method == "vanilla-gradient":
-                scale = np.abs(ascent.advantage).max() / np.abs(ascent.gradient).max()
-                direction = ascent.gradient * scale
+                gradient = path_sum.visits(policy)[:, :, None] * policy.probs * direction
+                direction = gradient * (np.abs(direction).max() / np.abs(gradient).max())
             logits = policy.log_probs + config.step_size * direction
             if step in marks:
                 measures = judge.of_policy(path_sum.softmax(judge.lattice, logits))

@@ -10,6 +10,7 @@ steps that are left. It lives in the product class, `LatticePolicy`, where it is
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -192,6 +193,13 @@ class LatticePolicy:
     lattice: Lattice
     log_probs: Float[np.ndarray, "step state action"]
 
+    @cached_property
+    def probs(self) -> Float[np.ndarray, "step state action"]:
+        """pi_t(a | state); computed once, and once for all steps where they are alike."""
+        if self.log_probs.strides[0] == 0:
+            return np.broadcast_to(np.exp(self.log_probs[0]), self.log_probs.shape)
+        return np.exp(self.log_probs)
+
     def next_token_law(
         self, prefix: Sequence[int] = (), prompt: int = 0
     ) -> Float[np.ndarray, " action"]:
@@ -199,7 +207,7 @@ class LatticePolicy:
         state = self.lattice.start[prompt]
         for token in prefix:
             state = self.lattice.successor[state, token]
-        return np.exp(self.log_probs[len(prefix), state])
+        return self.probs[len(prefix), state]
 
     def token_log_prob(
         self, batch: TokenBatch, prompt: int = 0
@@ -221,7 +229,7 @@ class LatticePolicy:
             walk.along(lattice.successor),
             int(lattice.start[prompt]),
             draws,
-            lambda step, state: np.exp(self.log_probs[step, state]),
+            lambda step, state: self.probs[step, state],
         )
 
     def as_tabular(self) -> TabularPolicy:

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from bandit_rlhf._array import Float
-from bandit_rlhf.exact.lattice import Lattice, LatticePolicy
+from bandit_rlhf.exact.lattice import Lattice, LatticePolicy, Payoff
+from bandit_rlhf.exact.path_sum import forward
 from bandit_rlhf.objective import over_prompts
 
 
@@ -31,6 +32,12 @@ class PathGradient:
     value: float
     by_prompt: Float[np.ndarray, " prompt"]
     gradient: Float[np.ndarray, "step state action"]
+
+
+def expected_reward(policy: LatticePolicy, payoff: Payoff) -> PathGradient:
+    """J(pi) = sum_x p(x) sum_y pi(y|x) r(y) and its gradient: the policy gradient."""
+    edge = np.broadcast_to(payoff.edge, policy.log_probs.shape)
+    return _of_sum(policy, edge, payoff.truncated)
 
 
 def kl(policy: LatticePolicy, other: LatticePolicy) -> PathGradient:
@@ -52,8 +59,8 @@ def kl_from(other: LatticePolicy, policy: LatticePolicy) -> PathGradient:
     with np.errstate(invalid="ignore"):
         ratio = np.where(_impossible(other), 0.0, other.log_probs - policy.log_probs)
     value = _of_sum(other, ratio)
-    probs = np.exp(other.log_probs)
-    gradient = np.exp(policy.log_probs) - probs
+    probs = other.probs
+    gradient = policy.probs - probs
     gradient *= _masses(lattice, probs)[:, :, None]
     return PathGradient(value.value, value.by_prompt, gradient)
 
@@ -97,7 +104,7 @@ def chi_squared(policy: LatticePolicy, other: LatticePolicy) -> PathGradient:
         nowhere = np.full_like(factor, np.nan)
         return PathGradient(over_prompts(lattice.prompt_law, by_prompt), by_prompt, nowhere)
     through = below * _masses(lattice, factor)[:, :, None]
-    gradient = 2 * (through - np.exp(policy.log_probs) * through.sum(axis=2, keepdims=True))
+    gradient = 2 * (through - policy.probs * through.sum(axis=2, keepdims=True))
     return PathGradient(over_prompts(lattice.prompt_law, by_prompt), by_prompt, gradient)
 
 
@@ -109,7 +116,7 @@ def token_entropy(policy: LatticePolicy) -> PathGradient:
     entropy.
     """
     lattice, size = policy.lattice, policy.lattice.language.vocabulary_size
-    horizon, probs = lattice.language.horizon, np.exp(policy.log_probs)
+    horizon, probs = lattice.language.horizon, policy.probs
     logs = np.where(probs > 0, policy.log_probs, 0.0)
     spread = -(probs * logs).sum(axis=2)
     # E[1/|y|] and E[(1/|y|) sum of the entropies still to come] after each action, at each state.
@@ -132,14 +139,18 @@ def token_entropy(policy: LatticePolicy) -> PathGradient:
         payoff -= (probs[step] * payoff).sum(axis=1, keepdims=True)
         own = -(logs[step] + spread[step, :, None]) * (mass * inverses[step])[:, None]
         gradient[step] = probs[step] * (payoff + own)
-        mass, met = (_forward(lattice, amount, probs[step]) for amount in (mass, met))
+        mass, met = (forward(lattice, amount, probs[step]) for amount in (mass, met))
     return PathGradient(over_prompts(lattice.prompt_law, by_prompt), by_prompt, gradient)
 
 
-def _of_sum(policy: LatticePolicy, edge: Float[np.ndarray, "step state action"]) -> PathGradient:
+def _of_sum(
+    policy: LatticePolicy,
+    edge: Float[np.ndarray, "step state action"],
+    truncated: Float[np.ndarray, " state"] | float = 0.0,
+) -> PathGradient:
     """The kernel: sum_y pi(y) f(y) and its gradient, for f paid step by step and held fixed."""
     lattice, size = policy.lattice, policy.lattice.language.vocabulary_size
-    probs, value = np.exp(policy.log_probs), np.zeros(lattice.state_count)
+    probs, value = policy.probs, np.zeros(lattice.state_count) + truncated
     advantage = edge.copy()
     for step in reversed(range(lattice.language.horizon)):
         advantage[step, :, :size] += value[lattice.successor]
@@ -169,11 +180,5 @@ def _masses(
     mass = _start(lattice)
     for step, row in enumerate(weights):
         masses[step] = mass
-        mass = _forward(lattice, mass, row)
+        mass = forward(lattice, mass, row)
     return masses
-
-
-def _forward(lattice: Lattice, mass: np.ndarray, probs: np.ndarray) -> Float[np.ndarray, " state"]:
-    """The mass in each state after one more ordinary token."""
-    moving = mass[:, None] * probs[:, : lattice.language.vocabulary_size]
-    return np.bincount(lattice.successor.ravel(), moving.ravel(), lattice.state_count)

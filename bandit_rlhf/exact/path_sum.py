@@ -15,6 +15,7 @@ import numpy as np
 from bandit_rlhf import _check
 from bandit_rlhf._array import Float
 from bandit_rlhf.exact.lattice import Lattice, LatticePolicy, Payoff
+from bandit_rlhf.objective import over_prompts
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,23 +29,6 @@ class PathSum:
 
     value: float
     by_prompt: Float[np.ndarray, " prompt"]
-
-
-@dataclass(frozen=True, eq=False)
-class PathGradient:
-    """An expectation with its gradient in the logits of the policy.
-
-    Args:
-        value: sum_x p(x) J_x.
-        by_prompt: J_x [prompt].
-        advantage: Q_t(s,a) - V_t(s) [step, state, action]; the natural gradient in the logits.
-        gradient: d value / d logits = visits_t(s) pi_t(a|s) advantage [step, state, action].
-    """
-
-    value: float
-    by_prompt: Float[np.ndarray, " prompt"]
-    advantage: Float[np.ndarray, "step state action"]
-    gradient: Float[np.ndarray, "step state action"]
 
 
 def expected_reward(policy: LatticePolicy, payoff: Payoff) -> PathSum:
@@ -96,14 +80,14 @@ def token_entropy(policy: LatticePolicy) -> PathSum:
         mass, met = np.zeros(lattice.state_count), np.zeros(lattice.state_count)
         mass[start] = 1.0
         for step in range(horizon):
-            probs = np.exp(policy.log_probs[step])
+            probs = policy.probs[step]
             spread = -(probs * np.where(probs > 0, policy.log_probs[step], 0.0)).sum(axis=1)
             met += mass * spread
             if probs.shape[1] > size:
                 by_prompt[x] += float(met @ probs[:, size]) / (step + 1)
-            mass, met = _forward(lattice, mass, probs), _forward(lattice, met, probs)
+            mass, met = forward(lattice, mass, probs), forward(lattice, met, probs)
         by_prompt[x] += met.sum() / horizon
-    return _over_prompts(lattice, by_prompt)
+    return _path_sum(lattice, by_prompt)
 
 
 def chi_squared(policy: LatticePolicy, other: LatticePolicy) -> PathSum:
@@ -121,7 +105,7 @@ def chi_squared(policy: LatticePolicy, other: LatticePolicy) -> PathSum:
         # An impossible action counts for nothing, whatever lies behind it.
         value = _log_sum_exp(np.where(np.isneginf(logs), -np.inf, scores))
     with np.errstate(over="ignore"):
-        return _over_prompts(lattice, np.expm1(value[lattice.start]))
+        return _path_sum(lattice, np.expm1(value[lattice.start]))
 
 
 def second_moment(policy: LatticePolicy, first: Payoff, second: Payoff) -> PathSum:
@@ -133,7 +117,7 @@ def second_moment(policy: LatticePolicy, first: Payoff, second: Payoff) -> PathS
     values = [first.truncated, second.truncated]
     moment = first.truncated * second.truncated
     for step in reversed(range(lattice.language.horizon)):
-        probs = np.exp(policy.log_probs[step])
+        probs = policy.probs[step]
         totals = [first.edge.copy(), second.edge.copy()]
         for total, value in zip(totals, values, strict=True):
             total[:, :size] += value[lattice.successor]
@@ -142,33 +126,22 @@ def second_moment(policy: LatticePolicy, first: Payoff, second: Payoff) -> PathS
         squares[:, :size] += (moment - values[0] * values[1])[lattice.successor]
         moment = (probs * squares).sum(axis=1)
         values = [(probs * total).sum(axis=1) for total in totals]
-    return _over_prompts(lattice, moment[lattice.start])
+    return _path_sum(lattice, moment[lattice.start])
 
 
-def policy_gradient(policy: LatticePolicy, payoff: Payoff) -> PathGradient:
-    """The expected reward with advantages and gradient in the logits of a time-dependent policy.
+def advantage(policy: LatticePolicy, payoff: Payoff) -> Float[np.ndarray, "step state action"]:
+    """Q_t(s,a) - V_t(s): what an action earns more than the policy does from there.
 
-    dJ / dlogit_t(s,a) = visits_t(s) pi_t(a|s) (Q_t(s,a) - V_t(s))
-
-    Sutton et al. 1999, theorem 1. The natural gradient of a tabular softmax is the advantage alone:
-    Kakade 2001.
+    It is the natural gradient of the expected reward in the logits logit_t(s,a): Kakade 2001.
     """
-    lattice, size = policy.lattice, policy.lattice.language.vocabulary_size
-    horizon, value = lattice.language.horizon, payoff.truncated
-    advantage = np.empty(policy.log_probs.shape)
-    for step in reversed(range(horizon)):
-        advantage[step] = payoff.edge
-        advantage[step, :, :size] += value[lattice.successor]
-        value = np.einsum("sa,sa->s", np.exp(policy.log_probs[step]), advantage[step])
-        advantage[step] -= value[:, None]
-    gradient = np.exp(policy.log_probs)
-    mass = np.bincount(lattice.start, lattice.prompt_law, lattice.state_count)
-    for step in range(horizon):
-        following = _forward(lattice, mass, gradient[step])
-        gradient[step] *= mass[:, None] * advantage[step]
-        mass = following
-    total = _over_prompts(lattice, value[lattice.start])
-    return PathGradient(total.value, total.by_prompt, advantage, gradient)
+    lattice, size, value = policy.lattice, policy.lattice.language.vocabulary_size, payoff.truncated
+    result = np.empty(policy.log_probs.shape)
+    for step in reversed(range(lattice.language.horizon)):
+        result[step] = payoff.edge
+        result[step, :, :size] += value[lattice.successor]
+        value = np.einsum("sa,sa->s", policy.probs[step], result[step])
+        result[step] -= value[:, None]
+    return result
 
 
 def visits(policy: LatticePolicy) -> Float[np.ndarray, "step state"]:
@@ -178,7 +151,7 @@ def visits(policy: LatticePolicy) -> Float[np.ndarray, "step state"]:
     result = np.empty((lattice.language.horizon, lattice.state_count))
     for step in range(lattice.language.horizon):
         result[step] = mass
-        mass = _forward(lattice, mass, np.exp(policy.log_probs[step]))
+        mass = forward(lattice, mass, policy.probs[step])
     return result
 
 
@@ -211,13 +184,15 @@ def gibbs_optimum(
         scores[:, :size] += value[lattice.successor]
         value = _log_sum_exp(scores)
         scores -= value[:, None]
-    return LatticePolicy(lattice, log_probs), _over_prompts(lattice, beta * value[lattice.start])
+    return LatticePolicy(lattice, log_probs), _path_sum(lattice, beta * value[lattice.start])
 
 
 def softmax(lattice: Lattice, logits: Float[np.ndarray, "step state action"]) -> LatticePolicy:
     """The policy with the given logits: ln pi_t(a|s) = logit_t(s,a) - ln sum_b exp logit_t(s,b)."""
-    flat = logits.reshape(-1, logits.shape[-1])
-    return LatticePolicy(lattice, (flat - _log_sum_exp(flat)[:, None]).reshape(logits.shape))
+    log_probs = np.empty(logits.shape)
+    for step, rows in enumerate(logits):
+        np.subtract(rows, _log_sum_exp(rows)[:, None], out=log_probs[step])
+    return LatticePolicy(lattice, log_probs)
 
 
 def _expected_sum(
@@ -230,20 +205,18 @@ def _expected_sum(
     for step in reversed(range(lattice.language.horizon)):
         payoff = edge(step).copy()
         payoff[:, :size] += value[lattice.successor]
-        probs = np.exp(policy.log_probs[step])
+        probs = policy.probs[step]
         # An impossible action earns nothing, whatever lies behind it.
         with np.errstate(invalid="ignore"):
             value = np.where(probs > 0, probs * payoff, 0.0).sum(axis=1)
-    return _over_prompts(lattice, value[lattice.start])
+    return _path_sum(lattice, value[lattice.start])
 
 
-def _over_prompts(lattice: Lattice, by_prompt: Float[np.ndarray, " prompt"]) -> PathSum:
-    """All J_x with sum_x p(x) J_x; a prompt that never comes does not count, infinite or not."""
-    possible = lattice.prompt_law > 0
-    return PathSum(float(lattice.prompt_law[possible] @ by_prompt[possible]), by_prompt)
+def _path_sum(lattice: Lattice, by_prompt: Float[np.ndarray, " prompt"]) -> PathSum:
+    return PathSum(over_prompts(lattice.prompt_law, by_prompt), by_prompt)
 
 
-def _forward(lattice: Lattice, mass: np.ndarray, probs: np.ndarray) -> Float[np.ndarray, " state"]:
+def forward(lattice: Lattice, mass: np.ndarray, probs: np.ndarray) -> Float[np.ndarray, " state"]:
     """The mass in each state after one more ordinary token."""
     moving = mass[:, None] * probs[:, : lattice.language.vocabulary_size]
     return np.bincount(lattice.successor.ravel(), moving.ravel(), lattice.state_count)

@@ -18,6 +18,7 @@ from bandit_rlhf import _check
 from bandit_rlhf._array import Float
 from bandit_rlhf.bandit import ContextualBandit
 from bandit_rlhf.language import Language
+from bandit_rlhf.objective import over_prompts
 from bandit_rlhf.policy import TabularPolicy, accumulate, as_level, entry_count
 
 CACHE_BYTES = 2**19
@@ -90,7 +91,7 @@ def kl_from_reference(
     by_prompt = (law * log_ratio).sum(axis=1)
     difference = np.exp(policy.log_probs()) - np.exp(reference.log_probs())
     gradient = difference * visits(reference) * bandit.prompt_law[:, None]
-    return TreeSum(_over_prompts(bandit.prompt_law, by_prompt), by_prompt, gradient)
+    return TreeSum(over_prompts(bandit.prompt_law, by_prompt), by_prompt, gradient)
 
 
 def entropy(bandit: ContextualBandit, policy: TabularPolicy) -> TreeSum:
@@ -180,7 +181,7 @@ def policy_gradient(
             below = value.reshape(size, -1) if level else value
         values[x] = below[0]
     gradient[prompt_law == 0] = 0.0  # where an infinite payoff would make it 0 x NaN
-    return TreeSum(_over_prompts(prompt_law, values), values, gradient)
+    return TreeSum(over_prompts(prompt_law, values), values, gradient)
 
 
 def _sweep(
@@ -228,7 +229,7 @@ def _weights(
     """
     with np.errstate(over="ignore"):
         weights = np.exp(logits)
-    total = weights.sum(axis=0)
+        total = weights.sum(axis=0)
     if not (total.min() > 1e-100 and total.max() < 1e100):
         weights = np.exp(logits - logits.max(axis=0))
         total = weights.sum(axis=0)
@@ -276,14 +277,6 @@ def _expected_below(
         as_level(language, result, level)[:] = value[:, None]
         below = value
     return result
-
-
-def _over_prompts(
-    prompt_law: Float[np.ndarray, " prompt"], by_prompt: Float[np.ndarray, " prompt"]
-) -> float:
-    """sum_x p(x) J_x; a prompt that never comes does not count, however infinite its J_x."""
-    possible = prompt_law > 0
-    return float(prompt_law[possible] @ by_prompt[possible])
 
 
 def _same_problem(

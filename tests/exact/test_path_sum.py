@@ -14,7 +14,7 @@ from hypothesis import given, settings
 
 from bandit_rlhf import automaton, objective
 from bandit_rlhf.bandit import ContextualBandit
-from bandit_rlhf.exact import optimum, path_sum, tree
+from bandit_rlhf.exact import optimum, path_gradient, path_sum, tree
 from bandit_rlhf.exact.lattice import Lattice, LatticePolicy, Payoff
 from bandit_rlhf.exact.path_sum import PathSum
 from bandit_rlhf.exact.tree import TreeSum
@@ -264,7 +264,7 @@ def test_gradient_gathers_the_tree_s_over_prefixes_of_a_state() -> None:
     w = GRADIENT_WORLD
     lattice = w.lattice
     pi = time_dependent(lattice, seed=4)
-    got = path_sum.policy_gradient(pi, lattice.payoffs["gold"])
+    got = path_gradient.expected_reward(pi, lattice.payoffs["gold"])
     on_tree = tree.expected_reward(bandit(w), pi.as_tabular())
     assert_same(PathSum(got.value, got.by_prompt), on_tree)
     expected = np.zeros_like(got.gradient)
@@ -276,7 +276,9 @@ def test_gradient_gathers_the_tree_s_over_prefixes_of_a_state() -> None:
     np.testing.assert_allclose(got.gradient, expected, rtol=0, atol=1e-14)
     np.testing.assert_allclose(
         got.gradient,
-        path_sum.visits(pi)[..., None] * np.exp(pi.log_probs) * got.advantage,
+        path_sum.visits(pi)[..., None]
+        * np.exp(pi.log_probs)
+        * path_sum.advantage(pi, lattice.payoffs["gold"]),
         rtol=0,
         atol=1e-15,
     )
@@ -286,7 +288,7 @@ def test_gradient_is_the_central_difference() -> None:
     lattice, step = GRADIENT_WORLD.lattice, 1e-5
     gold = lattice.payoffs["gold"]
     logits = np.random.default_rng(0).normal(size=(3, *lattice.log_reference.shape))
-    gradient = path_sum.policy_gradient(path_sum.softmax(lattice, logits), gold).gradient
+    gradient = path_gradient.expected_reward(path_sum.softmax(lattice, logits), gold).gradient
 
     def value(place: tuple[int, ...], change: float) -> float:
         moved = logits.copy()
@@ -318,7 +320,7 @@ def test_gradient_is_autograd(end: bool) -> None:
     logits = np.random.default_rng(0).normal(size=(40, *lattice.log_reference.shape))
     pi = path_sum.softmax(lattice, logits)
     for payoff in lattice.payoffs.values():
-        got = path_sum.policy_gradient(pi, payoff)
+        got = path_gradient.expected_reward(pi, payoff)
         value, gradient = autograd(lattice, logits, payoff)
         assert got.value == pytest.approx(value, rel=1e-13)
         np.testing.assert_allclose(got.gradient, gradient, rtol=0, atol=1e-14)
@@ -328,12 +330,13 @@ def test_natural_gradient_solves_the_fisher_equation() -> None:
     """F A = g: the advantage, times the Fisher matrix of a softmax, is the gradient."""
     lattice = GRADIENT_WORLD.lattice
     pi = time_dependent(lattice, seed=3, forbidden=0.0)
-    got = path_sum.policy_gradient(pi, lattice.payoffs["gold"])
+    got = path_gradient.expected_reward(pi, lattice.payoffs["gold"])
+    advantage = path_sum.advantage(pi, lattice.payoffs["gold"])
     visits, probs = path_sum.visits(pi), np.exp(pi.log_probs)
     for step, state in np.ndindex(visits.shape):
         p = probs[step, state]
         fisher = visits[step, state] * (np.diag(p) - np.outer(p, p))
-        product = fisher @ got.advantage[step, state]
+        product = fisher @ advantage[step, state]
         np.testing.assert_allclose(product, got.gradient[step, state], rtol=0, atol=1e-14)
 
 
@@ -451,11 +454,12 @@ def test_control_a_gradient_without_visits_is_caught() -> None:
     lattice = GRADIENT_WORLD.lattice
     logits = np.random.default_rng(0).normal(size=(3, *lattice.log_reference.shape))
     pi = path_sum.softmax(lattice, logits)
-    got = path_sum.policy_gradient(pi, lattice.payoffs["gold"])
+    got = path_gradient.expected_reward(pi, lattice.payoffs["gold"])
     _, expected = autograd(lattice, logits, lattice.payoffs["gold"])
     assert np.abs(got.gradient - expected).max() < 1e-14
-    assert np.abs(np.exp(pi.log_probs) * got.advantage - expected).max() > 1e-3
-    assert np.abs(path_sum.visits(pi)[..., None] * got.advantage - expected).max() > 1e-3
+    advantage = path_sum.advantage(pi, lattice.payoffs["gold"])
+    assert np.abs(np.exp(pi.log_probs) * advantage - expected).max() > 1e-3
+    assert np.abs(path_sum.visits(pi)[..., None] * advantage - expected).max() > 1e-3
 
 
 # Bad input
