@@ -63,10 +63,11 @@ def from_text(
         absolute      p(a|h) = max(c(h,a) - D, 0)/c(h) + D t(h)/c(h) p(a|h'),   D = n1/(n1 + 2 n2)
         add-constant  p(a|h) = (c(h,a) + constant) / (c(h) + constant A)
 
-    where A is the number of actions and n1, n2 count the pairs (h, a) of h's length seen once and
-    twice (D = 1/2 if none was seen once). A context never seen takes the law of h'; the recursion
-    ends at the uniform law, so that every string has positive probability. A context at the start
-    of a sentence is counted there alone and falls back on the same tokens anywhere.
+    where A is the number of actions and n1, n2 count the pairs (h, a) seen once and twice among the
+    contexts of h's length, those at the start of a sentence apart (D = 1/2 if none was seen once).
+    A context never seen takes the law of h'; the recursion ends at the uniform law, so that every
+    string has positive probability. A context at the start is counted there alone and falls back
+    on the same tokens anywhere.
 
     Args:
         text: English or other text in Latin letters.

@@ -22,11 +22,11 @@ from bandit_rlhf.policy import TabularPolicy, as_level, entry_count, level_slice
 
 @dataclass(frozen=True, eq=False)
 class SoftOptimum:
-    """The KL-regularised optimum and its values.
+    """An optimum, KL-regularised or greedy, and its values.
 
     Args:
-        policy: the Gibbs policy; its logits are normalised.
-        values: V(x) = beta ln Z(x) [prompt].
+        policy: the optimal policy; its logits are normalised.
+        values: V(x) [prompt], beta ln Z(x) or the largest reward.
         node_values: V(s) at every inner node, level after level [prompt, node].
     """
 

@@ -118,13 +118,10 @@ def best_of_n(law: RewardLaw, n: int) -> BestOfN:
     that changes: P_n(level) = F^n - F_^n (theorem 20; see `selection.best_of_n_law`).
     """
     prompts = range(len(law.mass))
-    # Over hundreds of steps rounding moves a row's sum by 1e-12 or so.
-    mass = law.mass / law.mass.sum(axis=1, keepdims=True)
-    won = np.stack([selection.best_of_n_law(mass[x], law.values, n) for x in prompts])
+    won = np.stack([selection.best_of_n_law(law.mass[x], law.values, n) for x in prompts])
     weight = np.divide(won, law.mass, out=np.zeros_like(won), where=law.mass > 0)
-
-    kl = [selection.best_of_n_kl(mass[x], law.values, n) for x in prompts]
-    chi_squared = [selection.best_of_n_chi_squared(mass[x], law.values, n) for x in prompts]
+    kl = [selection.best_of_n_kl(law.mass[x], law.values, n) for x in prompts]
+    chi_squared = [selection.best_of_n_chi_squared(law.mass[x], law.values, n) for x in prompts]
 
     def over_prompts(by_prompt: np.ndarray) -> PathSum:
         return PathSum(float(law.prompt_law @ by_prompt), by_prompt)

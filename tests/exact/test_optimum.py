@@ -50,6 +50,11 @@ def assert_gibbs(got: SoftOptimum, w: World) -> None:
             found = got.node_values[x, node(w, prefix)]
             assert found == pytest.approx(soft, rel=1e-12, abs=1e-12), "value differs"
         assert got.values[x] == got.node_values[x, 0]
+    assert_normalised(got.policy)
+
+
+def assert_normalised(policy: TabularPolicy) -> None:
+    np.testing.assert_allclose(policy.log_probs(), policy.logits, rtol=0, atol=1e-12)
 
 
 @settings(max_examples=60)
@@ -104,6 +109,7 @@ def test_greedy_optimum_is_the_maximum_over_the_support(w: World) -> None:
     """Value of every prefix by the oracle's strings; no lesser string has any probability."""
     got = optimum.greedy_optimum(w.bandit, support=w.policy)
     law = got.policy.string_law()
+    assert_normalised(got.policy)
     for x, rewards in enumerate(w.rewards):
         policy = exact(w.policy_weights[x])
         for prefix in oracle.prefixes(w.strings):

@@ -93,6 +93,25 @@ def test_best_of_n_is_the_tree_s(end: bool, order: int) -> None:
             np.testing.assert_allclose(found.by_prompt, expected, rtol=1e-11, atol=1e-12)
 
 
+def test_payments_that_nobody_earns_take_no_level() -> None:
+    """Ending is never possible, and would pay far more than there are levels."""
+    letters = Language(("a", "b"), 3, "$")
+    reference = MarkovPolicy.from_probs(letters, 0, [[0.5, 0.5, 0.0]])
+    for jackpot in (5.0, -5.0, 100.0, -100.0):
+        lattice = Lattice.build(reference, {"r": token_weights(letters, [1.0, 0.0, jackpot])})
+        law = reward_law.reward_law(lattice, lattice.payoffs["r"], unit=1.0)
+        np.testing.assert_array_equal(law.values, [0, 1, 2, 3])
+        np.testing.assert_allclose(law.mass, [[0.125, 0.375, 0.375, 0.125]])
+
+
+def test_a_reference_that_always_ends_has_one_level() -> None:
+    letters = Language(("a", "b"), 3, "$")
+    reference = MarkovPolicy.from_probs(letters, 0, [[0.0, 0.0, 1.0]])
+    lattice = Lattice.build(reference, {"r": token_weights(letters, [1.0, 0.0, 2.0])})
+    law = reward_law.reward_law(lattice, lattice.payoffs["r"], unit=1.0)
+    assert (law.values.tolist(), law.mass.tolist()) == ([2.0], [[1.0]])
+
+
 # Closed forms at long horizons
 
 
