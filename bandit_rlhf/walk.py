@@ -81,13 +81,14 @@ def write(
     """
     tokens = np.full((draws, language.horizon), language.pad_token, np.int64)
     mask = np.zeros(tokens.shape, dtype=bool)
-    state, alive = np.full(draws, start), np.ones(draws, dtype=bool)
+    alive, state = np.arange(draws), np.full(draws, start)
     for step in range(language.horizon):
         token = draw(rng, law(step, state))
-        tokens[:, step] = np.where(alive, token, language.pad_token)
-        mask[:, step] = alive
-        alive = alive & (token < language.vocabulary_size)
-        state = np.where(alive, follow(step, state, np.where(alive, token, 0)), state)
+        tokens[alive, step] = token
+        mask[alive, step] = True
+        going_on = token < language.vocabulary_size
+        alive = alive[going_on]
+        state = follow(step, state[going_on], token[going_on])
     return TokenBatch(language, tokens, mask)
 
 

@@ -138,7 +138,7 @@ def gibbs_of(judge: Yardstick, kl: float, betas: tuple[float, ...]) -> LatticePo
         return path_sum.kl(optimum(log_beta), judge.lattice.reference).value - kl
 
     low, high = np.log(min(betas) / 100), np.log(max(betas) * 100)
-    return optimum(root_scalar(excess, bracket=(low, high), xtol=1e-5).root)
+    return optimum(root_scalar(excess, bracket=(low, high), xtol=1e-4).root)
 
 
 def checkpoints(steps: int) -> list[int]:

@@ -9,6 +9,7 @@ from collections import Counter
 from functools import lru_cache
 
 import numpy as np
+from scipy import sparse
 
 from bandit_rlhf import corpus
 from bandit_rlhf.automaton import AutomatonReward, context_successors, length, repetition
@@ -123,12 +124,14 @@ def fit_weights(differences: np.ndarray, prior_sd: float) -> np.ndarray:
     """
     weights, steepest = np.zeros(differences.shape[1]), np.inf
     prior = np.eye(len(weights)) / prior_sd**2
+    rows = sparse.csr_matrix(differences)  # a string has few of the words
     for _ in range(50):
-        losing = 1 / (1 + np.exp(differences @ weights))
-        gradient = differences.T @ losing - weights / prior_sd**2
+        losing = 1 / (1 + np.exp(rows @ weights))
+        gradient = rows.T @ losing - weights / prior_sd**2
         steepest = float(np.abs(gradient).max())
         if steepest < 1e-8:
             return weights
-        curvature = (differences * (losing * (1 - losing))[:, None]).T @ differences + prior
-        weights = weights + np.linalg.solve(curvature, gradient)
+        spread = sparse.diags_array(losing * (1 - losing))
+        curvature = (rows.T @ (spread @ rows)).toarray()
+        weights = weights + np.linalg.solve(curvature + prior, gradient)
     raise RuntimeError(f"Newton's method left a gradient of {steepest:.2g} after 50 steps.")

@@ -203,12 +203,15 @@ def _expected_sum(
     """The recursion of this module, for payoffs `edge(step)` [state, action]."""
     lattice, size, value = policy.lattice, policy.lattice.language.vocabulary_size, truncated
     for step in reversed(range(lattice.language.horizon)):
-        payoff = edge(step).copy()
-        payoff[:, :size] += value[lattice.successor]
-        probs = policy.probs[step]
-        # An impossible action earns nothing, whatever lies behind it.
+        probs, payoff, below = policy.probs[step], edge(step), value[lattice.successor]
         with np.errstate(invalid="ignore"):
-            value = np.where(probs > 0, probs * payoff, 0.0).sum(axis=1)
+            value = np.einsum("sa,sa->s", probs, payoff)
+            value += np.einsum("sa,sa->s", probs[:, :size], below)
+        if not np.isfinite(value).all():
+            # An impossible action earns nothing, whatever lies behind it.
+            value = np.where(probs > 0, payoff, 0.0)
+            value[:, :size] += np.where(probs[:, :size] > 0, below, 0.0)
+            value = (probs * value).sum(axis=1)
     return _path_sum(lattice, value[lattice.start])
 
 
