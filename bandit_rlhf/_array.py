@@ -1,7 +1,7 @@
 """Names for annotated arrays, free of charge at run time.
 
-`Float[np.ndarray, "prompt string"]` says dtype kind and axes. With jaxtyping loaded beforehand (the
-tests do that) the annotations are checked by beartype at every call; otherwise a light stand-in keeps
+`Float[np.ndarray, "prompt string"]` says dtype kind and axes. With jaxtyping loaded beforehand, as
+the tests do, beartype checks the annotations at every call; otherwise a light stand-in keeps
 `import bandit_rlhf` from paying for the checker.
 """
 
