@@ -3,22 +3,14 @@
 import io
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 from matplotlib import pyplot
 from matplotlib.figure import Figure
 
+from bandit_rlhf.plot.style import METADATA, PNG_DPI
 from experiments.atomic import write_atomically
 from experiments.style import StyleName, Venue, venue
-
-# What would differ between two runs, or name the program's version, is left out.
-METADATA: dict[str, dict[str, Any]] = {
-    "pdf": {"CreationDate": None, "Producer": None, "Creator": None},
-    "svg": {"Date": None, "Creator": None},
-    "png": {"Software": None},
-}
-PNG_DPI = 300
 
 
 def render(

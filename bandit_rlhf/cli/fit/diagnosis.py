@@ -1,0 +1,156 @@
+"""What to trust: every diagnosis that the comparisons allow, and why the others are missing."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from bandit_rlhf import diagnosis
+from bandit_rlhf.cli.fit.options import Options
+from bandit_rlhf.comparison_graph import connectivity
+from bandit_rlhf.comparisons import Comparisons, PairCounts, Rankings
+from bandit_rlhf.reward.result import RewardFit
+
+MANY_PAIRS = 100_000
+MANY_JUDGEMENTS = 10_000_000
+DRAWS = 100
+FOLDS = 10
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A diagnosis that was not made.
+
+    Args:
+        reason: in words.
+    """
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Findings about a fit and its comparisons.
+
+    Args:
+        strong_components: strongly connected components of the win graph.
+        decided: the weight of comparisons that were decided.
+        tied: of those that were ties.
+        goodness_of_fit: does the model fit?
+        intransitivity: do people run in circles?
+        calibration: do predictions come true, on rows left out?
+        agreement: do annotators agree with each other?
+        consistency: is any of them random or reversed?
+    """
+
+    strong_components: int
+    decided: float
+    tied: float
+    goodness_of_fit: diagnosis.GoodnessOfFit | Missing
+    intransitivity: diagnosis.Intransitivity | Missing
+    calibration: diagnosis.Calibration | Missing
+    agreement: diagnosis.Agreement | Missing
+    consistency: diagnosis.AnnotatorConsistency | Missing
+
+
+def diagnose(
+    fit: RewardFit,
+    comparisons: Comparisons | PairCounts | Rankings,
+    counts: PairCounts,
+    options: Options,
+    rng: np.random.Generator,
+    has_people: bool = True,
+) -> Diagnosis:
+    """Make every diagnosis that is possible.
+
+    Args:
+        fit: a fit that converged.
+        comparisons: what was fitted.
+        counts: its pairs; of rankings, all their pairs.
+        options: `resamples` and `cluster` count here.
+        rng: the source of randomness; each diagnosis has a stream of its own.
+        has_people: whether annotators, if there are any, are people, not rankings.
+    """
+    streams = rng.spawn(5)
+    decided, tied = counts.totals()
+    pairwise: Comparisons | PairCounts | Missing = (
+        Missing("made for comparisons of two items only")
+        if isinstance(comparisons, Rankings)
+        else comparisons
+    )
+    rows = pairwise if not isinstance(pairwise, PairCounts) else Missing("needs rows, not counts")
+    people = rows
+    if isinstance(rows, Comparisons) and not (rows.annotator is not None and has_people):
+        people = Missing("the file names no annotators")
+    tested = _tested(pairwise, counts, options.resamples)
+    draws = DRAWS if options.resamples is None else options.resamples
+    return Diagnosis(
+        strong_components=connectivity(counts).strong_count,
+        decided=decided,
+        tied=tied,
+        goodness_of_fit=_tried(
+            tested,
+            lambda it: diagnosis.goodness_of_fit(fit, it, streams[0], resamples=draws),
+        ),
+        intransitivity=_tried(
+            tested, lambda it: diagnosis.intransitivity(fit, it, streams[1], resamples=draws)
+        ),
+        calibration=_tried(
+            rows if options.cluster else one_each(rows),
+            lambda it: diagnosis.cross_validated_calibration(
+                fit, it, streams[2], folds=FOLDS, cluster=cluster_of(options)
+            ),
+        ),
+        agreement=_tried(people, lambda it: diagnosis.agreement_with_others(it, streams[3])),
+        consistency=_tried(
+            people,
+            lambda it: diagnosis.annotator_consistency(
+                fit, it, streams[4], folds=min(FOLDS, len(it.annotators))
+            ),
+        ),
+    )
+
+
+def cluster_of(options: Options) -> str | None:
+    """The kind of cluster, by its name in the library."""
+    return "annotator" if options.cluster == "worker" else options.cluster
+
+
+def one_each(rows: Comparisons | Missing) -> Comparisons | Missing:
+    """A row for each judgement, where a weight says how often it was made.
+
+    Leaving out all of a pair's wins but none of its losses would turn predictions upside down.
+
+    >>> found = one_each(Comparisons.from_ids([0, 1], [1, 0], weight=[3, 1]))
+    >>> found.winner.tolist(), found.weight
+    ([0, 0, 0, 1], None)
+    """
+    if isinstance(rows, Missing) or rows.weight is None:
+        return rows
+    if (rows.weight % 1 != 0).any():
+        return Missing("weights are fractions, so there are no single judgements to leave out")
+    if rows.weight.sum() > MANY_JUDGEMENTS:
+        many = f"{rows.weight.sum():,.0f} judgements are too many to leave out one by one"
+        return Missing(f"{many}; --cluster leaves out annotators or prompts")
+    times = rows.weight.astype(np.int64)
+    return replace(rows, weight=None).select(np.repeat(np.arange(rows.row_count), times))
+
+
+def _tested(pairwise: Any, counts: PairCounts, resamples: int | None) -> Any:
+    """What tests by parametric bootstrap get, or why there are none."""
+    if resamples == 0:
+        return Missing("--resamples is 0")
+    if resamples is None and counts.cell_count > MANY_PAIRS:
+        return Missing(f"{counts.cell_count:,} pairs take long; say --resamples 100 to wait")
+    return pairwise
+
+
+def _tried(given: Any, make: Callable[[Any], Any]) -> Any:
+    """The result, or why there is none: the house says what a diagnosis needs by ValueError."""
+    if isinstance(given, Missing):
+        return given
+    try:
+        return make(given)
+    except ValueError as error:
+        return Missing(str(error))
