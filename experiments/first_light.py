@@ -78,7 +78,9 @@ def run(config: Config, seed: int) -> list[dict[str, Any]]:
     )
     judge = Yardstick.of(lattice, proxy)
     shared = {"comparisons": config.comparisons, **judge.about()}
-    paths = (tilts(config, judge), best_of(config, judge), gradient_paths(config, judge))
+    tilted = list(tilts(config, judge))
+    ladder = {beta: measures["kl"] for _, beta, measures in tilted}
+    paths = (tilted, best_of(config, judge), gradient_paths(config, judge, ladder))
     return [
         {"method": method, "setting": float(setting), **shared, **measures}
         for method, setting, measures in chain(*paths)
@@ -106,7 +108,7 @@ def best_of(config: Config, judge: Yardstick) -> Iterator[Point]:
         yield "best-of-n", n, judge.gains(*(one.value for one in sums))
 
 
-def gradient_paths(config: Config, judge: Yardstick) -> Iterator[Point]:
+def gradient_paths(config: Config, judge: Yardstick, ladder: dict[float, float]) -> Iterator[Point]:
     """Exact policy gradient in the logits of every state and step, natural and vanilla.
 
     A vanilla step is scaled so that its largest change of a logit is the natural step's. Beside the
@@ -124,12 +126,18 @@ def gradient_paths(config: Config, judge: Yardstick) -> Iterator[Point]:
             logits = policy.log_probs + config.step_size * direction
             if step in marks:
                 measures = judge.of_policy(path_sum.softmax(judge.lattice, logits))
-                gibbs = gibbs_of(judge, measures["kl"], config.betas)
+                gibbs = gibbs_of(judge, measures["kl"], ladder)
                 yield method, step, {**measures, "gibbs_gold": judge.gold_gain(gibbs)}
 
 
-def gibbs_of(judge: Yardstick, kl: float, betas: tuple[float, ...]) -> LatticePolicy:
-    """The Gibbs optimum with a given KL, found by its beta: KL falls as beta grows."""
+def gibbs_of(judge: Yardstick, kl: float, ladder: dict[float, float]) -> LatticePolicy:
+    """The Gibbs optimum with a given KL, found by its beta between two of the ladder's.
+
+    Args:
+        judge: the problem.
+        kl: the KL wanted.
+        ladder: KL by beta; it falls as beta grows.
+    """
 
     def optimum(log_beta: float) -> LatticePolicy:
         return path_sum.gibbs_optimum(judge.lattice, judge.proxy, float(np.exp(log_beta)))[0]
@@ -137,8 +145,11 @@ def gibbs_of(judge: Yardstick, kl: float, betas: tuple[float, ...]) -> LatticePo
     def excess(log_beta: float) -> float:
         return path_sum.kl(optimum(log_beta), judge.lattice.reference).value - kl
 
-    low, high = np.log(min(betas) / 100), np.log(max(betas) * 100)
-    return optimum(root_scalar(excess, bracket=(low, high), xtol=1e-4).root)
+    low = max((beta for beta, reached in ladder.items() if reached > kl), default=min(ladder) / 100)
+    high = min(
+        (beta for beta, reached in ladder.items() if reached <= kl), default=max(ladder) * 100
+    )
+    return optimum(root_scalar(excess, bracket=(np.log(low), np.log(high)), xtol=1e-4).root)
 
 
 def checkpoints(steps: int) -> list[int]:

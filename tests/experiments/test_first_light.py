@@ -68,9 +68,10 @@ def test_gibbs_gold_is_that_of_the_optimum_with_the_same_kl():
     weights = np.random.default_rng(1).integers(-8, 9, lattice.language.action_count) / 8
     edge = np.broadcast_to(weights, lattice.log_reference.shape)
     judge = Yardstick.of(lattice, Payoff(edge, np.zeros(lattice.state_count)))
+    ladder = {beta: m["kl"] for _, beta, m in first_light.tilts(CONFIG, judge)}
     policy, _ = path_sum.gibbs_optimum(lattice, judge.proxy, beta=0.31)
     measured = judge.of_policy(policy)
-    found = judge.of_policy(first_light.gibbs_of(judge, measured["kl"], CONFIG.betas))
+    found = judge.of_policy(first_light.gibbs_of(judge, measured["kl"], ladder))
     assert found["kl"] == pytest.approx(measured["kl"], rel=1e-4)
     assert found["gold"] == pytest.approx(measured["gold"], abs=1e-3)
 
