@@ -16,7 +16,7 @@ import polars as pl
 import pytest
 
 from bandit_rlhf.cli import main as cli
-from bandit_rlhf.cli.fit import command, reading
+from bandit_rlhf.cli.fit import command, diagnosis, reading
 from bandit_rlhf.cli.main import COMMANDS, main
 from bandit_rlhf.reward import fit
 from tests.published_tables import (
@@ -214,11 +214,11 @@ def test_the_crowd(answer):
     found = answer(str(real("llmfao/crowd-comparisons.csv")), "--resamples", "5")
     assert len(found["items"]) == 59
     assert found["comparisons"] == 8931
-    diagnosis = found["diagnosis"]
-    assert diagnosis["tied"] == 3471
-    assert diagnosis["agreement"]["observed"] == pytest.approx(0.53, abs=0.005)
-    assert len(diagnosis["consistency"]["annotators"]) == 124
-    assert diagnosis["strong_components"] == 1
+    said = found["diagnosis"]
+    assert said["tied"] == 3471
+    assert said["agreement"]["observed"] == pytest.approx(0.53, abs=0.005)
+    assert len(said["consistency"]["annotators"]) == 124
+    assert said["strong_components"] == 1
 
 
 # The report.
@@ -267,6 +267,13 @@ def test_weights_are_judgements_when_some_are_left_out(file, answer):
     assert weighted["diagnosis"]["calibration"] == single["diagnosis"]["calibration"]
     halves = answer(file("winner,loser,weight\nx,y,0.5\ny,x,0.5\n"))
     assert "weights are fractions" in halves["diagnosis"]["calibration"]["reason"]
+
+
+def test_long_tests_wait_to_be_asked_for(file, capsys, monkeypatch):
+    monkeypatch.setattr(diagnosis, "MANY_LOOPS", 20)  # there are 21 pairs
+    path = file(as_csv(BASEBALL))
+    assert "transitivity: 21 pairs take long; say --resamples 100 to wait" in printed(capsys, path)
+    assert "runs in circles" in printed(capsys, path, "--resamples", "5")
 
 
 def test_top_shortens_what_is_shown_and_nothing_else(file, capsys, answer):

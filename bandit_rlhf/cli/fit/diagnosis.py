@@ -13,6 +13,11 @@ from bandit_rlhf.comparisons import Comparisons, PairCounts, Rankings
 from bandit_rlhf.reward.result import RewardFit
 
 MANY_PAIRS = 100_000
+"""More are not tested unless asked for; a draw takes a fit."""
+
+MANY_LOOPS = 10_000
+"""The same for pairs in which circles are sought; a draw takes a Hodge decomposition."""
+
 MANY_JUDGEMENTS = 10_000_000
 DRAWS = 100
 FOLDS = 10
@@ -83,18 +88,18 @@ def diagnose(
     people = rows
     if isinstance(rows, Comparisons) and not (rows.annotator is not None and has_people):
         people = Missing("the file names no annotators")
-    tested = _tested(pairwise, counts, options.resamples)
     draws = DRAWS if options.resamples is None else options.resamples
     return Diagnosis(
         strong_components=connectivity(counts).strong_count,
         decided=decided,
         tied=tied,
         goodness_of_fit=_tried(
-            tested,
+            _tested(pairwise, counts, options.resamples, MANY_PAIRS),
             lambda it: diagnosis.goodness_of_fit(fit, it, streams[0], resamples=draws),
         ),
         intransitivity=_tried(
-            tested, lambda it: diagnosis.intransitivity(fit, it, streams[1], resamples=draws)
+            _tested(pairwise, counts, options.resamples, MANY_LOOPS),
+            lambda it: diagnosis.intransitivity(fit, it, streams[1], resamples=draws),
         ),
         calibration=_tried(
             rows if options.cluster else one_each(rows),
@@ -137,11 +142,11 @@ def one_each(rows: Comparisons | Missing) -> Comparisons | Missing:
     return replace(rows, weight=None).select(np.repeat(np.arange(rows.row_count), times))
 
 
-def _tested(pairwise: Any, counts: PairCounts, resamples: int | None) -> Any:
+def _tested(pairwise: Any, counts: PairCounts, resamples: int | None, most: int) -> Any:
     """What tests by parametric bootstrap get, or why there are none."""
     if resamples == 0:
         return Missing("--resamples is 0")
-    if resamples is None and counts.cell_count > MANY_PAIRS:
+    if resamples is None and counts.cell_count > most:
         return Missing(f"{counts.cell_count:,} pairs take long; say --resamples 100 to wait")
     return pairwise
 

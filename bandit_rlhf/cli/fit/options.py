@@ -72,7 +72,7 @@ class Options:
     """coverage of the intervals"""
     resamples: int | None = None
     """draws from the fit that test the model; 0: no tests.
-    None: 100, or 0 where there are more than 100,000 different pairs"""
+    None: 100, or 0 beyond 100,000 different pairs (10,000 in the search for circles)"""
     seed: int = 0
     """of all that is random: bootstraps, simultaneous rank intervals, folds"""
     layout: str | None = None
