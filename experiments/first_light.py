@@ -127,11 +127,15 @@ def gradient_paths(config: Config, judge: Yardstick, ladder: dict[float, float])
             if step in marks:
                 measures = judge.of_policy(path_sum.softmax(judge.lattice, logits))
                 gibbs = gibbs_of(judge, measures["kl"], ladder)
-                yield method, step, {**measures, "gibbs_gold": judge.gold_gain(gibbs)}
+                gain = None if gibbs is None else judge.gold_gain(gibbs)
+                yield method, step, {**measures, "gibbs_gold": gain}
 
 
-def gibbs_of(judge: Yardstick, kl: float, ladder: dict[float, float]) -> LatticePolicy:
+def gibbs_of(judge: Yardstick, kl: float, ladder: dict[float, float]) -> LatticePolicy | None:
     """The Gibbs optimum with a given KL, found by its beta between two of the ladder's.
+
+    None where tilting never gets so far: a path may settle on a string that is rarer under the
+    reference than the best one.
 
     Args:
         judge: the problem.
@@ -149,6 +153,8 @@ def gibbs_of(judge: Yardstick, kl: float, ladder: dict[float, float]) -> Lattice
     high = min(
         (beta for beta, reached in ladder.items() if reached <= kl), default=max(ladder) * 100
     )
+    if excess(np.log(low)) < 0:
+        return None
     return optimum(root_scalar(excess, bracket=(np.log(low), np.log(high)), xtol=1e-4).root)
 
 

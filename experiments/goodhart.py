@@ -136,8 +136,12 @@ def judge_early_stopping(table: pl.DataFrame) -> Judgement:
 
 
 def gap(path: pl.DataFrame) -> float:
-    """The largest difference in gold between a path and the Gibbs optima with the same KL."""
-    return float(np.abs(path["gold"].to_numpy() - path["gibbs_gold"].to_numpy()).max())
+    """The largest difference in gold between a path and the Gibbs optima with the same KL.
+
+    Points whose KL no Gibbs optimum reaches have none to be compared with.
+    """
+    reached = path.drop_nulls("gibbs_gold")
+    return float(np.abs(reached["gold"].to_numpy() - reached["gibbs_gold"].to_numpy()).max())
 
 
 def judge_vibe(table: pl.DataFrame) -> Judgement:

@@ -71,9 +71,14 @@ def test_gibbs_gold_is_that_of_the_optimum_with_the_same_kl():
     ladder = {beta: m["kl"] for _, beta, m in first_light.tilts(CONFIG, judge)}
     policy, _ = path_sum.gibbs_optimum(lattice, judge.proxy, beta=0.31)
     measured = judge.of_policy(policy)
-    found = judge.of_policy(first_light.gibbs_of(judge, measured["kl"], ladder))
+    match = first_light.gibbs_of(judge, measured["kl"], ladder)
+    assert match is not None
+    found = judge.of_policy(match)
     assert found["kl"] == pytest.approx(measured["kl"], rel=1e-4)
     assert found["gold"] == pytest.approx(measured["gold"], abs=1e-3)
+    largest = judge.about()["largest_kl"]
+    assert first_light.gibbs_of(judge, 1.01 * largest, ladder) is None
+    assert first_light.gibbs_of(judge, 0.5 * largest, ladder) is not None
 
 
 def test_smaller_natural_steps_follow_the_kl_penalty_more_closely():

@@ -94,6 +94,10 @@ def test_gap_is_the_largest_difference_at_equal_kl():
     path = paths(lambda d, seed: hacked(d, seed) + 0.1 * (d > 7))
     natural = goodhart.curve(path, "natural-gradient", 100, 0)
     assert goodhart.gap(natural) == pytest.approx(0.1, abs=1e-12)
+    unreached = natural.with_columns(
+        gibbs_gold=pl.when(pl.col("distance") <= 7).then(pl.col("gibbs_gold"))
+    )
+    assert goodhart.gap(unreached) == pytest.approx(0.0, abs=1e-12)
 
 
 def test_vibe_is_the_shortfall_from_what_the_correlation_promises():
