@@ -86,6 +86,37 @@ def shaped(
     return array
 
 
+def alike(
+    name: str, array: np.ndarray, other_name: str, other: np.ndarray, axis: str, where: str = ""
+) -> np.ndarray:
+    """Return `array`, or say that its last axis does not run over the same things as the other's.
+
+    >>> alike("reward", np.zeros(3), "law", np.zeros(2), "string", "regret")
+    Traceback (most recent call last):
+    ...
+    ValueError: reward has 3 entries [string], but should be 2, as law has [regret].
+    """
+    if array.shape[-1:] != other.shape[-1:]:
+        sizes = [str(a.shape[-1]) if a.ndim else "no axis of" for a in (array, other)]
+        got = f"{name} has {sizes[0]} entries [{axis}]"
+        raise ValueError(complaint(got, f"{sizes[1]}, as {other_name} has", where))
+    return array
+
+
+def place(name: str, value: Any, count: int, where: str = "") -> int:
+    """Return `value` as int, or say why it is no index of `count` things, counted from 0.
+
+    >>> place("prompt", 3, 1, "viterbi")
+    Traceback (most recent call last):
+    ...
+    ValueError: prompt is 3, but should be within 0..0 [viterbi].
+    """
+    index = integer_at_least(name, value, 0, where)
+    if index >= count:
+        raise ValueError(complaint(f"{name} is {index}", f"within 0..{count - 1}", where))
+    return index
+
+
 def distribution(name: str, values: ArrayLike, where: str = "", axis: int = -1) -> np.ndarray:
     """Return `values` as float64 probabilities along `axis`, or say what is wrong with them.
 

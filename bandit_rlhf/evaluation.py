@@ -89,9 +89,7 @@ def regret(law: ArrayLike, reward: ArrayLike) -> Float[np.ndarray, " *batch"]:
     """
     law = _check.distribution("law", law, "regret")
     reward = _check.finite("reward", reward, "regret")
-    if law.shape[-1:] != reward.shape[-1:]:
-        got = f"reward has {reward.shape[-1:]} strings"
-        raise ValueError(_check.complaint(got, f"the law's {law.shape[-1:]}", "regret"))
+    _check.alike("reward", reward, "law", law, "string", "regret")
     # The gaps to the best are summed, not the rewards: no cancellation, never below zero.
     gaps = reward.max(axis=-1, keepdims=True) - reward
     return np.asarray((law * gaps).sum(axis=-1))
@@ -105,7 +103,10 @@ def cumulative_regret(reward: ArrayLike, best: ArrayLike) -> Float[np.ndarray, "
         best: expected reward of the best choice, round by round, or one number.
     """
     earned = _check.finite("reward", reward, "cumulative_regret")
-    return np.cumsum(_check.finite("best", best, "cumulative_regret") - earned, axis=-1)
+    most = _check.finite("best", best, "cumulative_regret")
+    if most.ndim:
+        _check.alike("best", most, "reward", earned, "round", "cumulative_regret")
+    return np.cumsum(most - earned, axis=-1)
 
 
 def sampled_win_rate(first: ArrayLike, second: ArrayLike) -> Estimate:

@@ -26,7 +26,8 @@ def expected_reward(law: ArrayLike, reward: ArrayLike) -> Numbers:
         reward: rewards [..., string].
     """
     law = _check.distribution("law", law, "expected_reward")
-    return (law * _check.finite("reward", reward, "expected_reward")).sum(axis=-1)
+    reward = _check.finite("reward", reward, "expected_reward")
+    return (law * _check.alike("reward", reward, "law", law, "string", "expected_reward")).sum(-1)
 
 
 def over_prompts(prompt_law: ArrayLike, by_prompt: ArrayLike) -> float:
@@ -54,6 +55,7 @@ def kl_divergence(law: ArrayLike, reference: ArrayLike) -> Numbers:
     """
     law = _check.distribution("law", law, "kl_divergence")
     reference = _check.distribution("reference", reference, "kl_divergence")
+    _check.alike("reference", reference, "law", law, "string", "kl_divergence")
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(law > 0, law * (np.log(law) - np.log(reference)), 0.0).sum(axis=-1)
 
@@ -62,6 +64,7 @@ def chi_squared(law: ArrayLike, reference: ArrayLike) -> Numbers:
     """chi^2(pi || ref) = sum_y pi(y)^2 / ref(y) - 1, infinite where ref lacks support."""
     law = _check.distribution("law", law, "chi_squared")
     reference = _check.distribution("reference", reference, "chi_squared")
+    _check.alike("reference", reference, "law", law, "string", "chi_squared")
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(law > 0, (law - reference) ** 2 / reference, reference).sum(axis=-1)
 
@@ -131,6 +134,7 @@ def chi_squared_optimum(reference: ArrayLike, reward: ArrayLike, beta: float) ->
     where = "chi_squared_optimum"
     reference = _check.distribution("reference", reference, where)
     reward = _check.finite("reward", reward, where)
+    _check.alike("reward", reward, "reference", reference, "string", where)
     beta = _check.positive("beta", beta, where)
     reference, reward = np.broadcast_arrays(reference, reward)
     order = np.argsort(-reward, axis=-1, kind="stable")
@@ -149,6 +153,7 @@ def chi_squared_optimum(reference: ArrayLike, reward: ArrayLike, beta: float) ->
 def _gibbs_scores(reference: ArrayLike, reward: ArrayLike, beta: float, tau: float) -> np.ndarray:
     reference = _check.distribution("reference", reference, "gibbs")
     reward = _check.finite("reward", reward, "gibbs")
+    _check.alike("reward", reward, "reference", reference, "string", "gibbs")
     do = "Without a KL penalty the optimum leaves the reference: use the greedy optimum instead."
     beta = _check.positive("beta", beta, "gibbs", do)
     tau = _check.non_negative("tau", tau, "gibbs")

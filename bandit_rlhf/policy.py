@@ -135,6 +135,7 @@ class TabularPolicy:
         Raises:
             ValueError: a prefix after which no token is chosen.
         """
+        _check.place("prompt", prompt, len(self.prompts), "TabularPolicy")
         size, level = self.language.vocabulary_size, len(prefix)
         if level >= self.language.horizon or any(not 0 <= a < size for a in prefix):
             got = f"prefix is {tuple(prefix)}"
@@ -157,6 +158,7 @@ class TabularPolicy:
         if batch.language != language:
             got = "the batch's language differs"
             raise ValueError(_check.complaint(got, "the policy's", "TabularPolicy"))
+        _check.place("prompt", prompt, len(self.prompts), "TabularPolicy")
         nodes, _ = walk.read(batch, self._follow, start=0)
         levels = range(language.horizon)
         first = np.array([level_slice(language, level).start for level in levels])
@@ -173,6 +175,7 @@ class TabularPolicy:
 
     def sample(self, rng: np.random.Generator, draws: int, prompt: int = 0) -> TokenBatch:
         """Independent strings from pi(. | x), token by token."""
+        _check.place("prompt", prompt, len(self.prompts), "TabularPolicy")
 
         def law(level: int, nodes: np.ndarray) -> np.ndarray:
             logits = self.level(level)[prompt][:, nodes]

@@ -66,7 +66,10 @@ def win_rate(law: ArrayLike, other: ArrayLike, reward: ArrayLike) -> float:
     """
     first = _check.distribution("law", law, "win_rate")
     second = _check.distribution("other", other, "win_rate")
-    values, level = np.unique(_check.finite("reward", reward, "win_rate"), return_inverse=True)
+    reward = _check.finite("reward", reward, "win_rate")
+    for name, one in (("other", second), ("reward", reward)):
+        _check.shaped(name, one, first.shape, "atom, as law", "win_rate")
+    values, level = np.unique(reward, return_inverse=True)
     first = np.bincount(level, first, len(values))
     second = np.bincount(level, second, len(values))
     below = np.cumsum(second) - second

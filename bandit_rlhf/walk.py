@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from bandit_rlhf import _check
 from bandit_rlhf._array import Float, Int
 from bandit_rlhf.language import Language, TokenBatch
 
@@ -79,6 +80,7 @@ def write(
         draws: how many strings.
         law: step and states to the probabilities of the next token, up to a factor a row.
     """
+    draws = _check.integer_at_least("draws", draws, 0, "sample")
     tokens = np.full((draws, language.horizon), language.pad_token, np.int64)
     mask = np.zeros(tokens.shape, dtype=bool)
     alive, state = np.arange(draws), np.full(draws, start)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bandit_rlhf import selection
+from bandit_rlhf import objective, selection
 from bandit_rlhf.evaluation import (
     Estimate,
     cumulative_regret,
@@ -52,6 +52,32 @@ def test_cumulative_regret_adds_up():
     assert got.tolist() == [[1.0, 1.0, 1.5]]
 
 
+LAW, SHORT = [0.5, 0.5], [1.0]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: objective.expected_reward(LAW, SHORT),
+        lambda: objective.kl_divergence(LAW, SHORT),
+        lambda: objective.chi_squared(LAW, SHORT),
+        lambda: objective.gibbs(LAW, SHORT, 1.0),
+        lambda: objective.soft_value(LAW, SHORT, 1.0),
+        lambda: objective.chi_squared_optimum(LAW, SHORT, 1.0),
+        lambda: regret(LAW, SHORT),
+    ],
+)
+def test_one_number_does_not_stand_for_all_strings(call):
+    """Broadcasting would answer these without a word."""
+    with pytest.raises(ValueError, match=r"has 1 entries \[string\], but should be 2, as"):
+        call()
+
+
+def test_win_rate_wants_laws_and_rewards_of_the_same_atoms():
+    with pytest.raises(ValueError, match=r"reward has shape \(1,\), but should be \(2,\)"):
+        selection.win_rate(LAW, LAW, SHORT)
+
+
 def test_sampled_win_rate_agrees_with_the_exact_one():
     """20,000 pairs: 5 standard errors are a false alarm in 10^6."""
     rng = np.random.default_rng(4)
@@ -71,7 +97,14 @@ def test_sampled_win_rate_agrees_with_the_exact_one():
         (lambda: estimate([1.0, np.nan]), r"outcomes\[1\] is nan"),
         (lambda: estimate([1.0, 2.0]).interval(1.0), "level is 1, but should be between 0 and 1"),
         (lambda: regret([0.5, 0.4], [0.0, 1.0]), "law sums to 0.9, but should be 1"),
-        (lambda: regret([0.5, 0.5], [0.0, 1.0, 2.0]), r"reward has \(3,\) strings"),
+        (
+            lambda: regret([0.5, 0.5], [0.0, 1.0, 2.0]),
+            r"reward has 3 entries \[string\], but should be 2, as law has \[regret\]",
+        ),
+        (
+            lambda: cumulative_regret([1.0, 2.0], [1.0, 2.0, 3.0]),
+            r"best has 3 entries \[round\], but should be 2, as reward has",
+        ),
         (lambda: sampled_win_rate([1.0, 2.0], [1.0]), r"second has shape \(1,\)"),
         (lambda: Estimate.exact(np.inf), "value is inf, but should be finite"),
     ],

@@ -6,7 +6,7 @@ likelihood fit is 1 by its score equations and says nothing; held-out rows tell 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -25,6 +25,11 @@ from bandit_rlhf.reward.fitting import WITHOUT_TIES
 from bandit_rlhf.reward.link import Link
 from bandit_rlhf.reward.result import RewardFit
 from bandit_rlhf.uncertainty import Z95
+
+MANY_JUDGEMENTS = 10_000_000
+"""More are not held out one by one."""
+
+HOLD_OUT_CLUSTERS = "Hold out clusters instead: annotators or prompts."
 
 
 @dataclass(frozen=True)
@@ -131,7 +136,11 @@ def cross_validated_calibration(
     bins: int = 10,
     cluster: str | ArrayLike | None = None,
 ) -> Calibration:
-    """Compare with every part of the rows a refit to the others.
+    """Compare with every part of the judgements a refit to the others.
+
+    A weight says how often a judgement was made, and without clusters each time is dealt by
+    itself: holding out all of a pair's wins but none of its losses would turn predictions upside
+    down.
 
     Args:
         fit: which model, prior and treatment of ties to refit.
@@ -140,13 +149,15 @@ def cross_validated_calibration(
         folds: at least 2.
         bins: as in `calibration`.
         cluster: "annotator", "prompt" or [row] ids: held out as a whole, and taken as independent.
-            None: rows. Predictions for new people, or new prompts, need their cluster here.
+            None: single judgements. Predictions for new people, or new prompts, need their
+            cluster here.
 
     Returns:
         The calibration of predictions that have not seen their outcome.
 
     Raises:
-        ValueError: other comparisons, no such clusters, fewer clusters than folds.
+        ValueError: other comparisons, no such clusters, fewer clusters than folds; without
+            clusters, fractional weights or more than 10 million judgements.
         NoFiniteMaximum: without a fold the rewards are not determined.
 
     >>> from bandit_rlhf.reward import fit
@@ -157,6 +168,8 @@ def cross_validated_calibration(
     """
     where = "cross_validated_calibration"
     _check.integer_at_least("bins", bins, 1, where)
+    if cluster is None:
+        comparisons = one_each(comparisons, where)
     law = outcome_law(fit, comparisons, where)
     seen = judgements(comparisons, law.link.has_tie, fit.ties)
     clusters = None if cluster is None else cluster_ids(comparisons, cluster, where)
@@ -167,6 +180,29 @@ def cross_validated_calibration(
         tie[rows] = _tie_of(others, law.link)
     predictions = _Predictions(law.link, difference, tie, seen.outcome)
     return _compared(predictions, bins, clusters, folds)
+
+
+def one_each(rows: Comparisons, where: str) -> Comparisons:
+    """A row for each judgement, where a weight says how often it was made.
+
+    Raises:
+        ValueError: fractional weights, or more than 10 million judgements.
+
+    >>> found = one_each(Comparisons.from_ids([0, 1], [1, 0], weight=[3, 1]), "here")
+    >>> found.winner.tolist(), found.weight
+    ([0, 0, 0, 1], None)
+    """
+    if rows.weight is None:
+        return rows
+    if (rows.weight % 1 != 0).any():
+        got, expected = "weights are fractions", "counts of judgements to hold out one by one"
+        raise ValueError(_check.complaint(got, expected, where, HOLD_OUT_CLUSTERS))
+    if rows.weight.sum() > MANY_JUDGEMENTS:
+        got = f"there are {rows.weight.sum():,.0f} judgements"
+        expected = f"at most {MANY_JUDGEMENTS:,} to hold out one by one"
+        raise ValueError(_check.complaint(got, expected, where, HOLD_OUT_CLUSTERS))
+    times = rows.weight.astype(np.int64)
+    return replace(rows, weight=None).select(np.repeat(np.arange(rows.row_count), times))
 
 
 @dataclass(frozen=True, eq=False)

@@ -148,12 +148,41 @@ class Lattice:
         self, batch: TokenBatch, prompt: int = 0
     ) -> tuple[Int[np.ndarray, "string step"], Int[np.ndarray, " string"]]:
         """The state before every token of every string, and the state in which each stops."""
-        return walk.read(batch, walk.along(self.successor), int(self.start[prompt]))
+        if batch.language != self.language:
+            got = "the batch's language differs"
+            raise ValueError(_check.complaint(got, "the lattice's", "Lattice"))
+        return walk.read(batch, walk.along(self.successor), self.start_of(prompt))
+
+    def start_of(self, prompt: int) -> int:
+        """The state in which a prompt starts.
+
+        Raises:
+            ValueError: no such prompt.
+        """
+        return int(self.start[_check.place("prompt", prompt, len(self.prompts), "Lattice")])
+
+    def judge(self, *parts: "LatticePolicy | Payoff") -> None:
+        """Refuse policies and payoffs that belong to other states than these.
+
+        Raises:
+            ValueError: a policy on another lattice, a payoff of other states or actions.
+        """
+        for part in parts:
+            if isinstance(part, LatticePolicy):
+                if part.lattice is not self:
+                    do = "Build one lattice with all rewards, and policies on it."
+                    got = "a policy lives on another lattice"
+                    raise ValueError(_check.complaint(got, "on the same", "Lattice", do))
+            else:
+                shape = self.log_reference.shape
+                _check.shaped("payoff.edge", part.edge, shape, "state, action", "Lattice")
+                _check.shaped("payoff.truncated", part.truncated, shape[:1], "state", "Lattice")
 
     def reward(
         self, payoff: Payoff, batch: TokenBatch, prompt: int = 0
     ) -> Float[np.ndarray, " string"]:
         """The reward of every string of a batch."""
+        self.judge(payoff)
         states, last = self.read(batch, prompt)
         total = walk.pick(payoff.edge, states, batch).sum(axis=1)
         return total + np.where(batch.terminated, 0.0, payoff.truncated[last])
@@ -193,6 +222,10 @@ class LatticePolicy:
     lattice: Lattice
     log_probs: Float[np.ndarray, "step state action"]
 
+    def __post_init__(self) -> None:
+        shape = (self.lattice.language.horizon, *self.lattice.log_reference.shape)
+        _check.shaped("log_probs", self.log_probs, shape, "step, state, action", "LatticePolicy")
+
     @cached_property
     def probs(self) -> Float[np.ndarray, "step state action"]:
         """pi_t(a | state); computed once, and once for all steps where they are alike."""
@@ -204,9 +237,14 @@ class LatticePolicy:
         self, prefix: Sequence[int] = (), prompt: int = 0
     ) -> Float[np.ndarray, " action"]:
         """pi(. | prompt, prefix): the probabilities of the next token, the end token last."""
-        state = self.lattice.start[prompt]
+        language, state = self.lattice.language, self.lattice.start_of(prompt)
+        size = language.vocabulary_size
+        if len(prefix) >= language.horizon or any(not 0 <= a < size for a in prefix):
+            got = f"prefix is {tuple(prefix)}"
+            expected = f"fewer than {language.horizon} tokens, each within 0..{size - 1}"
+            raise ValueError(_check.complaint(got, expected, "LatticePolicy.next_token_law"))
         for token in prefix:
-            state = self.lattice.successor[state, token]
+            state = int(self.lattice.successor[state, token])
         return self.probs[len(prefix), state]
 
     def token_log_prob(
@@ -227,7 +265,7 @@ class LatticePolicy:
             rng,
             lattice.language,
             walk.along(lattice.successor),
-            int(lattice.start[prompt]),
+            lattice.start_of(prompt),
             draws,
             lambda step, state: self.probs[step, state],
         )

@@ -36,6 +36,7 @@ class PathGradient:
 
 def expected_reward(policy: LatticePolicy, payoff: Payoff) -> PathGradient:
     """J(pi) = sum_x p(x) sum_y pi(y|x) r(y) and its gradient: the policy gradient."""
+    policy.lattice.judge(payoff)
     edge = np.broadcast_to(payoff.edge, policy.log_probs.shape)
     return _of_sum(policy, edge, payoff.truncated)
 
@@ -45,6 +46,7 @@ def kl(policy: LatticePolicy, other: LatticePolicy) -> PathGradient:
 
     Infinite, with a gradient that is NaN, where `other` lacks support that pi visits.
     """
+    policy.lattice.judge(other)
     with np.errstate(invalid="ignore"):
         ratio = np.where(_impossible(policy), 0.0, policy.log_probs - other.log_probs)
     return _of_sum(policy, ratio)
@@ -55,6 +57,7 @@ def kl_from(other: LatticePolicy, policy: LatticePolicy) -> PathGradient:
 
     The masses are those of `other`: it is the score of its strings, averaged.
     """
+    policy.lattice.judge(other)
     lattice = policy.lattice
     with np.errstate(invalid="ignore"):
         ratio = np.where(_impossible(other), 0.0, other.log_probs - policy.log_probs)
@@ -87,6 +90,7 @@ def chi_squared(policy: LatticePolicy, other: LatticePolicy) -> PathGradient:
     over the strings that pass (s,a) at step t, weighed by the prompt law, that is
     2 (through_t(s,a) - pi_t(a|s) sum_b through_t(s,b)).
     """
+    policy.lattice.judge(other)
     lattice, size = policy.lattice, policy.lattice.language.vocabulary_size
     with np.errstate(invalid="ignore", over="ignore"):
         factor = np.exp(2 * policy.log_probs - other.log_probs)

@@ -44,11 +44,13 @@ def expected_reward(policy: LatticePolicy, payoff: Payoff) -> PathSum:
     >>> expected_reward(lattice.reference, lattice.payoffs["length"]).value
     2.0
     """
+    policy.lattice.judge(payoff)
     return _expected_sum(policy, lambda _: payoff.edge, payoff.truncated)
 
 
 def kl(policy: LatticePolicy, other: LatticePolicy) -> PathSum:
     """KL(pi || other) by the chain rule, infinite where `other` lacks support that pi visits."""
+    policy.lattice.judge(other)
 
     def log_ratio(step: int) -> np.ndarray:
         with np.errstate(invalid="ignore"):
@@ -95,6 +97,7 @@ def chi_squared(policy: LatticePolicy, other: LatticePolicy) -> PathSum:
 
     Infinite where `other` lacks support that pi visits, or beyond the floating range.
     """
+    policy.lattice.judge(other)
     lattice, size = policy.lattice, policy.lattice.language.vocabulary_size
     value = np.zeros(lattice.state_count)
     for step in reversed(range(lattice.language.horizon)):
@@ -113,6 +116,7 @@ def second_moment(policy: LatticePolicy, first: Payoff, second: Payoff) -> PathS
 
     M_t(s) = sum_a pi (e_1 e_2 + e_1 V_2(sa) + e_2 V_1(sa) + M(sa)).
     """
+    policy.lattice.judge(first, second)
     lattice, size = policy.lattice, policy.lattice.language.vocabulary_size
     values = [first.truncated, second.truncated]
     moment = first.truncated * second.truncated
@@ -134,6 +138,7 @@ def advantage(policy: LatticePolicy, payoff: Payoff) -> Float[np.ndarray, "step 
 
     It is the natural gradient of the expected reward in the logits logit_t(s,a): Kakade 2001.
     """
+    policy.lattice.judge(payoff)
     lattice, size, value = policy.lattice, policy.lattice.language.vocabulary_size, payoff.truncated
     result = np.empty(policy.log_probs.shape)
     for step in reversed(range(lattice.language.horizon)):
@@ -175,6 +180,7 @@ def gibbs_optimum(
     do = "Without a KL penalty the optimum is greedy: see exact.viterbi.best_string."
     beta = _check.positive("beta", beta, "gibbs_optimum", do)
     reference = reference or lattice.reference
+    lattice.judge(reference, payoff)
     size = lattice.language.vocabulary_size
     log_probs = np.empty(reference.log_probs.shape)
     value = payoff.truncated / beta
@@ -191,7 +197,13 @@ def softmax(lattice: Lattice, logits: Float[np.ndarray, "step state action"]) ->
     """The policy with the given logits: ln pi_t(a|s) = logit_t(s,a) - ln sum_b exp logit_t(s,b)."""
     log_probs = np.empty(logits.shape)
     for step, rows in enumerate(logits):
-        np.subtract(rows, _log_sum_exp(rows)[:, None], out=log_probs[step])
+        total = _log_sum_exp(rows)
+        if not np.isfinite(total).all():
+            state = int(np.argmin(np.isfinite(total)))
+            got = f"ln sum exp of the logits of step {step}, state {state} is {total[state]}"
+            do = "Allow one action at least, and no NaN or infinity."
+            raise ValueError(_check.complaint(got, "finite", "path_sum.softmax", do))
+        np.subtract(rows, total[:, None], out=log_probs[step])
     return LatticePolicy(lattice, log_probs)
 
 

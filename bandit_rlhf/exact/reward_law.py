@@ -84,6 +84,7 @@ def reward_law(
     >>> reward_law(lattice, lattice.payoffs["heads"], unit=1.0).mass
     array([[0.25, 0.5 , 0.25]])
     """
+    lattice.judge(payoff, *(others or {}).values())
     unit = _check.positive("unit", unit, "reward_law")
     edge = _on_grid("edge", payoff.edge, unit)
     truncated = _on_grid("truncated", payoff.truncated, unit)

@@ -39,6 +39,7 @@ def best_string(
     lattice: Lattice, payoff: Payoff, count: int = 1, prompt: int = 0
 ) -> list[RankedString]:
     """The `count` strings of highest reward that the reference can write, with their reward."""
+    lattice.judge(payoff)
     scores = np.where(np.isneginf(lattice.log_reference), -np.inf, payoff.edge)
     steps = np.broadcast_to(scores, (lattice.language.horizon, *scores.shape))
     return _best(lattice, steps, payoff.truncated, count, prompt)
@@ -67,7 +68,7 @@ def _best(
         completion[step] = through.max(axis=1)
     # Entries: (shortfall, -order of arrival, tokens, state or None after the end, score so far).
     frontier: list[tuple[float, int, String, int | None, float]]
-    frontier = [(0.0, 0, (), int(lattice.start[prompt]), 0.0)]
+    frontier = [(0.0, 0, (), lattice.start_of(prompt), 0.0)]
     arrivals = 1
     found: list[RankedString] = []
     while frontier and len(found) < count:

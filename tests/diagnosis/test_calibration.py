@@ -136,6 +136,38 @@ def test_bins_and_wilson_intervals() -> None:
         assert part.predicted == pytest.approx(part.observed)
 
 
+GAMES = {(0, 1): 9, (1, 0): 6, (1, 2): 8, (2, 1): 7, (2, 0): 5, (0, 2): 8}
+
+
+def test_held_out_a_weight_is_so_many_judgements() -> None:
+    winners, losers = ([pair[side] for pair in GAMES] for side in (0, 1))
+    times = list(GAMES.values())
+    weighted = Comparisons.from_ids(winners, losers, weight=times)
+    single = Comparisons.from_ids(np.repeat(winners, times), np.repeat(losers, times))
+    one, other = (
+        cross_validated_calibration(fit(rows), rows, np.random.default_rng(0), folds=5)
+        for rows in (weighted, single)
+    )
+    assert one == other
+    # Control: whole rows held out, as clusters, lose a pair's wins at once and mislead.
+    whole = cross_validated_calibration(
+        fit(weighted, ridge=0.1), weighted, np.random.default_rng(0), folds=3, cluster=np.arange(6)
+    )
+    assert whole.slope < one.slope - 0.5
+
+
+def test_fractions_of_judgements_cannot_be_held_out_one_by_one() -> None:
+    rows = Comparisons.from_ids([0, 1], [1, 0], weight=[1.5, 2.0])
+    with pytest.raises(ValueError, match="weights are fractions, but should be counts"):
+        cross_validated_calibration(fit(rows), rows, np.random.default_rng(0), folds=2)
+
+
+def test_too_many_judgements_are_not_held_out_one_by_one() -> None:
+    rows = Comparisons.from_ids([0, 1], [1, 0], weight=[6e6, 6e6])
+    with pytest.raises(ValueError, match="12,000,000 judgements, but should be at most 10,000,000"):
+        cross_validated_calibration(fit(rows), rows, np.random.default_rng(0), folds=2)
+
+
 def test_repeated_judgements_of_a_cluster_count_once() -> None:
     """Everybody says everything five times: clustered intervals are as wide as for one time."""
     once = rows_of("bradley-terry", 5, 60)

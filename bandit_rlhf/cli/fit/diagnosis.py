@@ -1,7 +1,7 @@
 """What to trust: every diagnosis that the comparisons allow, and why the others are missing."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,6 @@ MANY_PAIRS = 100_000
 MANY_LOOPS = 10_000
 """The same for pairs in which circles are sought; a draw takes a Hodge decomposition."""
 
-MANY_JUDGEMENTS = 10_000_000
 DRAWS = 100
 FOLDS = 10
 
@@ -102,7 +101,7 @@ def diagnose(
             lambda it: diagnosis.intransitivity(fit, it, streams[1], resamples=draws),
         ),
         calibration=_tried(
-            rows if options.cluster else one_each(rows),
+            rows,
             lambda it: diagnosis.cross_validated_calibration(
                 fit, it, streams[2], folds=FOLDS, cluster=cluster_of(options)
             ),
@@ -122,26 +121,6 @@ def cluster_of(options: Options) -> str | None:
     return "annotator" if options.cluster == "worker" else options.cluster
 
 
-def one_each(rows: Comparisons | Missing) -> Comparisons | Missing:
-    """A row for each judgement, where a weight says how often it was made.
-
-    Leaving out all of a pair's wins but none of its losses would turn predictions upside down.
-
-    >>> found = one_each(Comparisons.from_ids([0, 1], [1, 0], weight=[3, 1]))
-    >>> found.winner.tolist(), found.weight
-    ([0, 0, 0, 1], None)
-    """
-    if isinstance(rows, Missing) or rows.weight is None:
-        return rows
-    if (rows.weight % 1 != 0).any():
-        return Missing("weights are fractions, so there are no single judgements to leave out")
-    if rows.weight.sum() > MANY_JUDGEMENTS:
-        many = f"{rows.weight.sum():,.0f} judgements are too many to leave out one by one"
-        return Missing(f"{many}; --cluster leaves out annotators or prompts")
-    times = rows.weight.astype(np.int64)
-    return replace(rows, weight=None).select(np.repeat(np.arange(rows.row_count), times))
-
-
 def _tested(pairwise: Any, counts: PairCounts, resamples: int | None, most: int) -> Any:
     """What tests by parametric bootstrap get, or why there are none."""
     if resamples == 0:
@@ -152,7 +131,11 @@ def _tested(pairwise: Any, counts: PairCounts, resamples: int | None, most: int)
 
 
 def _tried(given: Any, make: Callable[[Any], Any]) -> Any:
-    """The result, or why there is none: the house says what a diagnosis needs by ValueError."""
+    """The result, or why there is none: the house says what a diagnosis needs by ValueError.
+
+    >>> _tried("judgements", len), _tried("judgements", int)
+    (10, Missing(reason="invalid literal for int() with base 10: 'judgements'"))
+    """
     if isinstance(given, Missing):
         return given
     try:
