@@ -1,0 +1,43 @@
+"""Derivatives of a subject: by autograd for torch, by central differences of order eight for numpy.
+
+With step h = 1/32 the differences are off by h^8 / 630 times the ninth derivative, about 1e-15, and
+by some forty roundings of the values: 1e-13 of them. Inputs stay away from kinks by more than 4 h.
+
+>>> numpy_grad(lambda x: x**2, 0, np.array([1.0, 3.0])).round(9)
+array([2., 6.])
+"""
+
+import numpy as np
+
+
+def numpy_slope(f, place, direction, *arrays):
+    """d/dt f(..., arrays[place] + t direction, ...) at t = 0."""
+    total, h = 0.0, 1 / 32
+    for k, weight in enumerate((4 / 5, -1 / 5, 4 / 105, -1 / 280), start=1):
+        up, down = list(arrays), list(arrays)
+        up[place], down[place] = (
+            arrays[place] + k * h * direction,
+            arrays[place] - k * h * direction,
+        )
+        total = total + weight * (f(*up) - f(*down)) / h
+    return total
+
+
+def numpy_grad(f, place, *arrays):
+    """The gradient of the sum of f in arrays[place]."""
+    result = np.zeros(arrays[place].shape)
+    for at in np.ndindex(result.shape):
+        direction = np.zeros(result.shape)
+        direction[at] = 1.0
+        result[at] = np.sum(numpy_slope(f, place, direction, *arrays))
+    return result
+
+
+def grad(f, place, *arrays):
+    """The gradient of the sum of f in arrays[place], by what suits the subject."""
+    return f.grad(place, *arrays)
+
+
+def slope(f, place, direction, *arrays):
+    """The derivative of the sum of f along a direction of arrays[place], by what suits it."""
+    return f.slope(place, direction, *arrays)

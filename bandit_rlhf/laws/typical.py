@@ -1,0 +1,121 @@
+"""Typical arguments of each kind, for laws that hold whatever the kind.
+
+>>> from bandit_rlhf.laws.source import Source
+>>> [x.shape for x in TYPICAL["aggregation"](Source(b""))]
+[(2, 2), (2, 2)]
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from bandit_rlhf.laws.source import Source
+
+Arguments = tuple[np.ndarray, ...]
+
+
+def _tokens(source: Source, count: int) -> Arguments:
+    """Arrays [string, token] and a mask with pads anywhere."""
+    strings, tokens = source.integer("strings", 2, 3), source.integer("tokens", 2, 3)
+    mask = source.mask("mask", strings, tokens)
+    return (*(source.numbers("x", strings, tokens) for _ in range(count)), mask)
+
+
+def _log_probs(source: Source, *shape: int) -> np.ndarray:
+    """Log-probabilities between -0.25 and -4.25, dyadic."""
+    return -0.25 - np.abs(source.numbers("log_prob", *shape))
+
+
+def _aggregation(source: Source) -> Arguments:
+    return _tokens(source, 1)
+
+
+def _gae(source: Source) -> Arguments:
+    return _tokens(source, 2)
+
+
+def _vtrace(source: Source) -> Arguments:
+    rewards, values, mask = _tokens(source, 2)
+    return (_log_probs(source, *mask.shape), _log_probs(source, *mask.shape), rewards, values, mask)
+
+
+def _policy_loss(source: Source) -> Arguments:
+    advantages, mask = _tokens(source, 1)
+    log_prob = _log_probs(source, *mask.shape)
+    near = log_prob + source.numbers("ratio", *mask.shape) / 64  # inside every clip region
+    return log_prob, near, advantages, mask
+
+
+def _value_loss(source: Source) -> Arguments:
+    return _tokens(source, 3)
+
+
+def _per_decision(source: Source) -> Arguments:
+    rewards, mask = _tokens(source, 1)
+    return rewards, _log_probs(source, *mask.shape), _log_probs(source, *mask.shape), mask
+
+
+def _kl(source: Source) -> Arguments:
+    shape = source.integer("strings", 2, 3), source.integer("tokens", 2, 3)
+    return _log_probs(source, *shape), _log_probs(source, *shape)
+
+
+def _advantage(source: Source) -> Arguments:
+    return (source.numbers("r", source.integer("prompts", 2, 3), source.integer("n", 2, 4)),)
+
+
+def _preference_loss(source: Source) -> Arguments:
+    pairs = source.integer("pairs", 2, 4)
+    return tuple(4 * _log_probs(source, pairs) for _ in range(4))
+
+
+def _unpaired_loss(source: Source) -> Arguments:
+    strings = source.integer("strings", 2, 4)
+    log_prob, ref_log_prob = _log_probs(source, strings), _log_probs(source, strings)
+    good = np.arange(strings) % 2 == 0
+    return log_prob, ref_log_prob, good, np.array(0.25)
+
+
+def _pair(source: Source) -> Arguments:
+    pairs = source.integer("pairs", 2, 4)
+    return source.numbers("first", pairs), source.numbers("second", pairs)
+
+
+def _off_policy(source: Source) -> Arguments:
+    draws = source.integer("draws", 2, 4)
+    return source.numbers("r", draws), _log_probs(source, draws), _log_probs(source, draws)
+
+
+def _entropy(source: Source) -> Arguments:
+    return (source.numbers("logits", 2, 2, source.integer("vocabulary", 2, 4)),)
+
+
+TYPICAL: dict[str, Callable[[Source], Arguments]] = {
+    "advantage": _advantage,
+    "gae": _gae,
+    "vtrace": _vtrace,
+    "whitening": _aggregation,
+    "aggregation": _aggregation,
+    "policy_loss": _policy_loss,
+    "value_loss": _value_loss,
+    "kl": _kl,
+    "entropy": _entropy,
+    "preference_loss": _preference_loss,
+    "unpaired_loss": _unpaired_loss,
+    "preference_model": _pair,
+    "reward_loss": _pair,
+    "tie_model": _pair,
+    "sequence_score": _aggregation,
+    "off_policy": _off_policy,
+    "per_decision": _per_decision,
+}
+"""Kind -> its required arguments, in order."""
+
+MASKED = ("gae", "vtrace", "whitening", "aggregation", "policy_loss", "value_loss", "per_decision")
+"""Kinds whose pads must not matter; `sequence_score` has laws of its own."""
+
+DIFFERENTIABLE = ("whitening", "aggregation", "policy_loss", "value_loss")
+"""Those of them that gradients flow through."""
+
+ROWWISE = (*TYPICAL,)
+"""Kinds in which the order of rows must not matter."""
