@@ -7,7 +7,7 @@ from bandit_rlhf._masked import Array, counted, kept, tokens
 from bandit_rlhf.contract import estimator
 
 
-@estimator("whitening", claims={"standardised"}, facts={"ddof": 0, "mean": 0.0})
+@estimator("whitening", claims={"standardised"}, facts={"ddof": 0, "mean": "removed"})
 def whiten(
     values: Array,
     mask: Array,

@@ -26,6 +26,8 @@ class Kind:
         results: how many arrays are returned; others beyond the first may be left out.
         implied: claims that every estimator of the kind makes by being of the kind.
         claims: from each word that may be claimed to what it says.
+        axes: of its arrays.
+        whole: whether the result may be whole numbers.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Kind:
     claims: dict[str, str]
     results: int = 1
     axes: tuple[str, ...] = ("string", "token")
+    whole: bool = False
 
 
 KINDS = {
@@ -124,7 +127,7 @@ KINDS = {
             ("log_prob", "old_log_prob", "advantages", "mask", "ref_log_prob"),
             4,
             "",
-            frozenset({"on_policy_gradient", "no_leak"}),
+            frozenset({"on_policy_gradient"}),
             {
                 "on_policy_gradient": "on-policy, E[grad L] = -c grad J (fact: scale, or 1)",
                 "off_policy_gradient": "draws of mu, unclipped: E_mu[grad L] = -c grad J",
@@ -143,7 +146,11 @@ KINDS = {
             4,
             "",
             frozenset({"pessimistic"}),
-            {"pessimistic": "the clipped loss is never below the unclipped one"},
+            {
+                "pessimistic": "the clipped loss is never below the unclipped one",
+                "clipped": "scale * the larger square of both sides of the band (fact: clip)",
+                "token_weights": "each token has the declared weight (fact: weights)",
+            },
         ),
         Kind(
             "kl",
@@ -162,6 +169,16 @@ KINDS = {
                 "clamped": "within the declared band, cut outside (fact: band)",
                 "reward_gradient": "as a detached reward: E[k grad ln pi] = grad KL(pi || ref)",
             },
+        ),
+        Kind(
+            "kl_controller",
+            "coefficient and measured KL -> the next coefficient",
+            ("beta", "kl"),
+            2,
+            "",
+            frozenset({"fixed_point"}),
+            {"fixed_point": "rests at the target, rises above, falls below (fact: target)"},
+            axes=(),
         ),
         Kind(
             "entropy",
@@ -192,17 +209,18 @@ KINDS = {
             ),
             2,
             None,
-            frozenset({"monotone"}),
+            frozenset({"monotone", "finite"}),
             {
                 "value_at_zero": "the loss at margin 0 (fact: at_zero)",
-                "antisymmetric": "l(h) - l(-h) = -h * slope (facts: antisymmetry)",
+                "antisymmetric": "l(h) - l(-h) = h * slope (fact: antisymmetry)",
                 "shift_invariant": "shifting policy and reference together changes nothing",
                 "argmin": "p l(h) + (1-p) l(-h) is least at h*(p) (fact: argmin)",
                 "gibbs": "the population minimiser is ref exp(r/beta)/Z (fact: beta)",
                 "gradient": "dl/dh is the declared one (fact: derivative)",
                 "smoothing": "label smoothing 1/2 gives no gradient at 0",
                 "monotone": "falls in the chosen, rises in the rejected log-probability",
-                "reduction": "sum or mean over tokens, as declared (fact: length_normalised)",
+                "reduction": "it sees the mean over tokens, not their sum",
+                "finite": "finite value and gradient for log-probabilities of -1000",
             },
             axes=("pair",),
         ),
@@ -230,6 +248,7 @@ KINDS = {
             frozenset({"derangement"}),
             {"derangement": "a permutation that leaves nothing in its place"},
             axes=("pair",),
+            whole=True,
         ),
         Kind(
             "preference_model",

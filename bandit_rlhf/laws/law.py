@@ -98,13 +98,16 @@ class Law:
 
     def facts_of(self, contract: Contract) -> dict[str, Any]:
         """What the contract tells the body; its absence makes the law inapplicable."""
-        missing = [name for name in self.facts if name not in contract.facts]
+        told = dict(contract.facts)
+        if contract.reduction != "none":
+            told["reduction"] = contract.reduction
+        missing = [name for name in self.facts if name not in told]
         if missing:
             raise Inapplicable(
                 f"needs the fact {missing[0]!r}: Contract(facts={{{missing[0]!r}: ...}})"
             )
-        given = {name: contract.facts[name] for name in self.facts}
-        known = {name: contract.facts.get(name, value) for name, value in self.known_facts.items()}
+        given = {name: told[name] for name in self.facts}
+        known = {name: told.get(name, value) for name, value in self.known_facts.items()}
         return given | known
 
 

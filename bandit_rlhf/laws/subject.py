@@ -55,6 +55,8 @@ class Subject:
         dtype: "float64" or "float32".
         backend: "numpy" or "torch".
         shares: whether what it does to its arguments is done to the judge's arrays.
+        whole: whether a reduction over pairs is left as it is, instead of asked pair by pair.
+        step: of differences, for numpy.
     """
 
     function: Callable[..., Any]
@@ -62,6 +64,8 @@ class Subject:
     dtype: str = "float64"
     backend: str = "numpy"
     shares: bool = False
+    whole: bool = False
+    step: float = 1 / 32
     _told: dict[str, Any] = field(default_factory=dict, compare=False)
 
     @cached_property
@@ -70,15 +74,39 @@ class Subject:
         return kind_named(self.contract.kind)
 
     @cached_property
-    def _parameters(self) -> frozenset[str] | None:
-        """Names of its parameters; None where there is no telling, or it takes any."""
+    def _parameters(self) -> dict[str, inspect.Parameter] | None:
+        """Its parameters by name; None where there is no telling, or it takes any."""
         try:
-            parameters = inspect.signature(self.function).parameters.values()
+            parameters = inspect.signature(self.function).parameters
         except (TypeError, ValueError):
             return None
-        if any(p.kind is p.VAR_KEYWORD for p in parameters):
-            return None
-        return frozenset(p.name for p in parameters)
+        any_kind = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+        return None if any(p.kind in any_kind for p in parameters.values()) else dict(parameters)
+
+    @cached_property
+    def ways(self) -> tuple[str | None, ...]:
+        """How each of the kind's arguments is handed over: by a name, by place (""), not (None).
+
+        Those beyond the required ones are, if the function has a parameter of that name, or one in
+        that place without a default whose name is its own.
+        """
+        return tuple(self._way(place, name) for place, name in enumerate(self.kind.arguments))
+
+    def _way(self, place: int, name: str) -> str | None:
+        own = self.contract.names.get(name, name)
+        parameters = list((self._parameters or {}).values())
+        if place >= self.kind.required and not self.takes(name):
+            there = parameters[place : place + 1]
+            fits = any(
+                p.name not in self.kind.arguments
+                and p.default is p.empty
+                and p.kind is not p.KEYWORD_ONLY
+                for p in there
+            )
+            return "" if fits else None
+        names = [p.name for p in parameters]
+        moved = place >= self.kind.required and own in names and names.index(own) != place
+        return own if self.contract.names or moved else ""
 
     def takes(self, name: str) -> bool:
         """Whether it takes this argument beyond the required ones."""
@@ -87,6 +115,8 @@ class Subject:
 
     def __call__(self, *arrays: Any, **named: Any) -> Any:
         """The answer on the judge's arrays, as float64 numpy arrays (a tuple if several)."""
+        if self._reduces(arrays):
+            return np.array([float(self(*row, **named)) for row in _rows(arrays)])
         places, words = self._arguments(arrays, named)
         answer = self._run(places, words)
         if self.shares:
@@ -104,27 +134,35 @@ class Subject:
         """The derivative of the sum of its answer along a direction of one argument."""
         if self.backend == "torch":
             return float(np.sum(self.grad(place, *arrays) * direction))
-        return np.sum(numpy_slope(self, place, direction, *arrays))
+        return np.sum(numpy_slope(self, place, direction, *arrays, h=self.step))
 
     def grad(self, place: int, *arrays: Any) -> np.ndarray:
         """The gradient of the sum of its answer in one argument."""
+        if self._reduces(arrays):
+            return np.concatenate([self.grad(place, *row) for row in _rows(arrays)])
         if self.backend == "torch":
             from bandit_rlhf.laws import torch_backend
 
             return torch_backend.gradient(self, place, arrays)
-        return numpy_grad(self, place, *arrays)
+        return numpy_grad(self, place, *arrays, h=self.step)
+
+    def _reduces(self, arrays: tuple[Any, ...]) -> bool:
+        """Whether it returns a mean or sum of losses of which the judge wants each."""
+        return not self.whole and self.contract.reduction != "none" and len(arrays[0]) > 1
 
     # Going in
 
     def _arguments(self, arrays: tuple[Any, ...], named: dict[str, Any]) -> tuple[list, dict]:
         """The judge's arguments in the function's own dialect: by place, and by name."""
-        given = dict(zip(self.kind.arguments, arrays, strict=False)) | named
-        own = {name: self._translated(name, x) for name, x in given.items()}
-        if self.contract.names:
-            words = {self.contract.names.get(name, name): x for name, x in own.items()}
-            return [], words | dict(self.contract.settings)
-        places = [own.pop(name) for name in self.kind.arguments[: len(arrays)]]
-        return places, own | dict(self.contract.settings)
+        places, words = [], {}
+        for way, name, array in zip(self.ways, self.kind.arguments, arrays, strict=False):
+            if way:
+                words[way] = self._translated(name, array)
+            elif way is not None:
+                places.append(self._translated(name, array))
+        for name, array in named.items():
+            words[self.contract.names.get(name, name)] = self._translated(name, array)
+        return places, words | dict(self.contract.settings)
 
     def _translated(self, name: str, value: Any) -> Any:
         if not isinstance(value, np.ndarray):
@@ -153,7 +191,7 @@ class Subject:
     def _share(self, arrays: tuple[Any, ...], places: list, words: dict) -> None:
         """Write the arguments, as the function left them, over the judge's arrays."""
         for place, (name, array) in enumerate(zip(self.kind.arguments, arrays, strict=False)):
-            if isinstance(array, np.ndarray):
+            if isinstance(array, np.ndarray) and self.ways[place] is not None:
                 own = words.get(self.contract.names.get(name, name)) if words else None
                 left = places[place] if own is None else own
                 array[...] = self._back(np.asarray(left)).astype(array.dtype)
@@ -191,7 +229,7 @@ class Subject:
         ):
             raise WrongResult(f"returned {type(part).__name__}, but should return an array")
         if isinstance(part, (np.ndarray, np.generic)):
-            if part.dtype.kind != "f" and self.kind.like != "":
+            if part.dtype.kind != "f" and self.kind.like != "" and not self.kind.whole:
                 raise WrongResult(f"returned dtype {part.dtype}, but should be {self.dtype}")
             if part.dtype.kind == "f" and part.dtype != self.dtype and part.ndim:
                 raise WrongResult(
@@ -220,6 +258,12 @@ def time_limit(seconds: float) -> Iterator[None]:
     finally:
         signal.signal(signal.SIGALRM, before)
         signal.setitimer(signal.ITIMER_REAL, *others)
+
+
+def _rows(arrays: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
+    """Batches of one, in order; numbers stay as they are."""
+    for i in range(len(arrays[0])):
+        yield tuple(x[i : i + 1] if np.ndim(x) else x for x in arrays)
 
 
 def _same_answer(first: Any, second: Any) -> bool:

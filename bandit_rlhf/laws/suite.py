@@ -12,7 +12,7 @@ from functools import cache
 from bandit_rlhf.laws.kinds import kind_named
 from bandit_rlhf.laws.law import Law
 
-MODULES = ("universal", "advantage")
+MODULES = ("universal", "advantage", "gae", "policy_loss", "divergence", "preference_loss")
 """The modules of `bandit_rlhf.laws` that each hold `LAWS`, in the order of the suite."""
 
 

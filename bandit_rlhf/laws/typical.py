@@ -57,7 +57,7 @@ def _per_decision(source: Source) -> Arguments:
 
 def _kl(source: Source) -> Arguments:
     shape = source.integer("strings", 2, 3), source.integer("tokens", 2, 3)
-    return _log_probs(source, *shape), _log_probs(source, *shape)
+    return tuple(_log_probs(source, *shape) for _ in range(3))
 
 
 def _advantage(source: Source) -> Arguments:
@@ -66,7 +66,8 @@ def _advantage(source: Source) -> Arguments:
 
 def _preference_loss(source: Source) -> Arguments:
     pairs = source.integer("pairs", 2, 4)
-    return tuple(4 * _log_probs(source, pairs) for _ in range(4))
+    lengths = tuple(2 + np.abs(source.numbers("length", pairs)) for _ in range(2))
+    return (*(4 * _log_probs(source, pairs) for _ in range(4)), *lengths)
 
 
 def _unpaired_loss(source: Source) -> Arguments:

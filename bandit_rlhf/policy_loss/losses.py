@@ -165,7 +165,8 @@ def dapo(
 
 @estimator(
     "policy_loss",
-    claims={"on_policy_gradient", "unit_ratio", "no_leak"},
+    claims={"on_policy_gradient", "clipped", "token_weights", "unit_ratio", "no_leak"},
+    facts={"clip": (3e-4, 4e-4), "weights": "sequence_mean"},
     declared={"L1": LENGTH_BIAS},
 )
 def gspo(

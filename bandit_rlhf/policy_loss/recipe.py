@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bandit_rlhf import _check
-from bandit_rlhf._masked import Array, kept, tokens
+from bandit_rlhf._masked import Array, detached, kept, tokens
 from bandit_rlhf.policy_loss.clipping import Clip
 
 Ratio = Callable[[Array, Array, Array], Array]
@@ -55,8 +55,7 @@ class Recipe:
 
         Args:
             log_prob: ln pi of each token, [string, token].
-            old_log_prob: ln mu of the sampler, [string, token]; no gradient is meant to flow into
-                it.
+            old_log_prob: ln mu of the sampler, [string, token]; no gradient flows into it.
             advantages: [string] or [string, token].
             mask: [string, token], true where the token participates.
             ref_log_prob: ln ref, [string, token], where the recipe has a KL.
@@ -76,14 +75,13 @@ class Recipe:
             old_log_prob=old_log_prob,
             advantages=advantages,
         )
-        own = kept(log_prob, mask)
-        losses = self.surrogate(
-            own, self.ratio(log_prob, old_log_prob, mask), kept(advantages, mask), self.clip
-        )
+        own, given = kept(log_prob, mask), kept(detached(advantages), mask)
+        log_ratio = self.ratio(log_prob, detached(old_log_prob), mask)
+        losses = self.surrogate(own, log_ratio, given, self.clip)
         if self.kl is not None:
             if ref_log_prob is None:
                 raise ValueError(
                     _check.complaint("ref_log_prob is missing", "given: the recipe has a KL")
                 )
-            losses = losses + self.beta * self.kl(own, kept(ref_log_prob, mask))
+            losses = losses + self.beta * self.kl(own, kept(detached(ref_log_prob), mask))
         return self.aggregation(losses, mask)

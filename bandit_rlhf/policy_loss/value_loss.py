@@ -8,7 +8,11 @@ from bandit_rlhf.contract import estimator
 from bandit_rlhf.policy_loss.aggregation import token_mean
 
 
-@estimator("value_loss", claims={"pessimistic"})
+@estimator(
+    "value_loss",
+    claims={"pessimistic", "clipped", "token_weights"},
+    facts={"clip": 0.2, "scale": 0.5, "weights": "token_mean"},
+)
 def value_loss(
     values: Array, old_values: Array, returns: Array, mask: Array, *, clip: float | None = 0.2
 ) -> Array:
