@@ -1,7 +1,9 @@
 """Laws K: estimates of KL(pi || ref), judged by the sum over all tokens.
 
-In the world of these laws a string is one draw out of three, so that its estimate is one number:
-what holds of it holds of whole strings, whose log-probabilities are one number as well.
+In most laws a string is one draw out of three, so that its estimate is one number: what holds of it
+holds of whole strings, whose log-probabilities are one number as well. Two laws ask what losses
+of tokens do to strings of two: the gradient of a string's KL has a part that moves the prefixes,
+which most sums over tokens leave out.
 
 >>> round(exact_kl(np.array([0.5, 0.5]), np.array([0.25, 0.75])), 6)
 0.143841
@@ -11,6 +13,7 @@ import numpy as np
 
 from bandit_rlhf.laws.gradient import grad
 from bandit_rlhf.laws.law import Case, Law
+from bandit_rlhf.laws.policy_loss import EQUAL, chosen
 from bandit_rlhf.laws.source import Source
 
 
@@ -54,6 +57,42 @@ def sampled_gradient(f, p, q, mu):
     value = mu @ f(*arrays)[:, 0]
     wide = size + np.abs(np.log(p / q)).sum() + 1
     return np.append(got, value), np.append(kl_gradient(p, q), exact_kl(p, q)), wide
+
+
+def step_of_tokens(f, log_pi, log_ref, strings):
+    """E_pi[grad sum_t k_t] in the logits by prefix, and the sum of its absolute terms."""
+    got, size = np.zeros(log_pi.shape), 0.0
+    for string in strings:
+        new = chosen(log_pi, string)
+        slopes = np.exp(new.sum()) * grad(f, 0, new, chosen(log_ref, string), new)[0]
+        for (prefix, token), weight in zip(string, slopes, strict=True):
+            got[prefix] += weight * (np.eye(2)[token] - np.exp(log_pi[prefix]))
+            size += np.abs(weight)
+    return got, size + np.abs(log_pi - log_ref).sum()
+
+
+def string_gradient(f, log_pi, log_ref, strings):
+    """K2: the losses of tokens, summed, have the gradient of KL between laws of strings."""
+    got, size = step_of_tokens(f, log_pi, log_ref, strings)
+    expected = np.zeros(log_pi.shape)
+    for string in strings:
+        new, ref = chosen(log_pi, string).sum(), chosen(log_ref, string).sum()
+        for prefix, token in string:
+            expected[prefix] += (
+                np.exp(new) * (new - ref) * (np.eye(2)[token] - np.exp(log_pi[prefix]))
+            )
+    return got, expected, size
+
+
+def token_gradient(f, log_pi, log_ref, strings):
+    """K2: they have the gradient of the next token's KL, prefixes drawn but held fixed."""
+    got, size = step_of_tokens(f, log_pi, log_ref, strings)
+    visited = np.append(1.0, np.exp(log_pi[0]))
+    expected = [
+        weight * kl_gradient(np.exp(new), np.exp(ref))
+        for weight, new, ref in zip(visited, log_pi, log_ref, strict=True)
+    ]
+    return got, np.array(expected), size
 
 
 def zero_at_reference(f, log_prob):
@@ -100,6 +139,11 @@ def _laws(source: Source) -> Case:
 
 def _with_sampler(source: Source) -> Case:
     return {**_laws(source), "mu": source.law("mu", 3)}
+
+
+def _by_prefix(source: Source) -> Case:
+    log_pi, log_ref = (np.log(source.law(name, 3, 2)) for name in ("p", "ref"))
+    return {"log_pi": log_pi, "log_ref": log_ref, "strings": EQUAL}
 
 
 def _negative(source: Source, name: str) -> np.ndarray:
@@ -175,6 +219,29 @@ LAWS = (
         _with_sampler,
         sampled_gradient,
         takes=("old_log_prob",),
+        **BY_DIFFERENCES,
+    ),
+    _law(
+        "K2-string",
+        "string_gradient",
+        "losses of tokens add up to the gradient of the strings' KL",
+        r"\mathbb{E}_{y\sim\pi}\big[\nabla\sum_t k_t\big]=\nabla\mathrm{KL}(\pi\|\mathrm{ref})",
+        "sum over all strings of two tokens",
+        ("8", "18"),
+        _by_prefix,
+        string_gradient,
+        **BY_DIFFERENCES,
+    ),
+    _law(
+        "K2-token",
+        "token_gradient",
+        "losses of tokens have the gradient of next-token KLs, prefixes fixed",
+        r"\mathbb{E}\big[\nabla\textstyle\sum_t k_t\big]="
+        r"\sum_s\pi(s)\nabla\mathrm{KL}(\pi_s\|\mathrm{ref}_s)",
+        "sum over all prefixes of strings of two tokens",
+        ("8", "18"),
+        _by_prefix,
+        token_gradient,
         **BY_DIFFERENCES,
     ),
     _law(

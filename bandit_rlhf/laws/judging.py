@@ -16,15 +16,12 @@ import numpy as np
 
 from bandit_rlhf.contract import Contract
 from bandit_rlhf.laws import program, reading
-from bandit_rlhf.laws.gradient import FINE
+from bandit_rlhf.laws.gradient import FINER
 from bandit_rlhf.laws.law import Case, Finding, Inapplicable, Law, judge
 from bandit_rlhf.laws.shrink import shrunk
 from bandit_rlhf.laws.source import Source
 from bandit_rlhf.laws.subject import CannotJudge, Subject, time_limit
 from bandit_rlhf.laws.verdict import Status, Verdict
-
-KINK = 1e7
-"""Deviations above so many units (2e-9) are looked at with fine steps before they count."""
 
 CHOICES = 512
 """How many choices a case may take; those beyond are the simplest."""
@@ -91,13 +88,23 @@ def cases(law: Law, points: int) -> Iterator[tuple[bytes, Mapping[str, Any]]]:
 
 
 def finding(law: Law, subject: Subject, case: Case, facts: Mapping[str, Any]) -> Finding:
-    """One case, judged; a deviation that fine differences do not show is a kink's, and holds."""
-    found = _asked(law, subject, case, facts)
-    if law.differentiates and subject.backend == "numpy" and found.size > KINK:
-        fine = _asked(law, replace(subject, step=FINE), case, facts)
-        if fine.size < KINK / 10:
-            return replace(fine, allowed=KINK / 10)
-    return found
+    """One case, judged; a deviation that goes away with finer differences was theirs, and holds.
+
+    Steep functions and kinks need finer steps, which round more, so that more is allowed. A deviation
+    that stays as it is is the estimator's own.
+    """
+    found = last = _asked(law, subject, case, facts)
+    if not law.differentiates or subject.backend != "numpy":
+        return found
+    for step in FINER:
+        if last.holds:
+            return last
+        finer = _asked(law, replace(subject, step=step), case, facts)
+        finer = replace(finer, allowed=law.rounding * subject.step / step)
+        if not finer.holds and abs(finer.size - last.size) <= 0.01 * last.size:
+            return found
+        last = finer
+    return last if last.holds else found
 
 
 def _asked(law: Law, subject: Subject, case: Case, facts: Mapping[str, Any]) -> Finding:

@@ -87,11 +87,11 @@ def population(f, ref, rewards, beta):
     return got, np.zeros(len(ref)), size
 
 
-def derivative(f, h, derivative, beta, eps):
-    """D6: dl/dh is the declared one, for the chosen string and, negated, for the rejected one."""
+def derivative(f, h, derivative, likelihood, beta, eps):
+    """D6: dl/dh is the declared one, less a likelihood's weight for the chosen string."""
     expected = formula(derivative, h=h, beta=beta, eps=eps)
     got = [slope(f, place, np.ones(1), *at_margin(h)) for place in (0, 1)]
-    return got, [expected, -expected], 1 + np.abs(expected) + np.abs(at(f, h))
+    return got, [expected - likelihood, -expected], 1 + np.abs(expected) + np.abs(at(f, h))
 
 
 def even_labels(f):
@@ -345,7 +345,7 @@ LAWS = (
         derivative,
         why_no_theorem="the calculus of one declared function",
         facts=("derivative",),
-        known_facts={"beta": 1.0, "eps": 0.0},
+        known_facts={"likelihood": 0.0, "beta": 1.0, "eps": 0.0},
         **BY_DIFFERENCES,
     ),
     _law(
