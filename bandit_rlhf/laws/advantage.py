@@ -183,6 +183,7 @@ LAWS = (
         why_no_theorem="a property of a program's indexing, not of the mathematics",
         draw=_isolated,
         body=isolated,
+        battery=({"n": 3}, {"n": 2}),
     ),
     Law(
         id="A7",

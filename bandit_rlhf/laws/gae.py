@@ -80,17 +80,18 @@ def return_is_sum(f, rewards, values, mask, final, gamma, lam):
 
 
 def separate(f, rewards, values, mask, final, gamma, lam):
-    """G6: each row gets what it gets alone, cut ones from their final value, ended ones from 0."""
-    got = f(rewards, values, mask, final_value=final, gamma=gamma, lam=lam)[0]
-    alone = []
-    for i, last in enumerate(final):
+    """G6: each row gets what it gets alone; what comes after a cut enters its last step."""
+    settings = {"gamma": gamma, "lam": lam}
+    got = np.where(mask, f(rewards, values, mask, final_value=final, **settings)[0], 0)
+    ended = f(rewards, values, mask, **settings)[0]
+    expected, last = np.zeros(got.shape), np.zeros(len(mask))
+    for i, real in enumerate(mask):
         row = [x[i : i + 1] for x in (rewards, values, mask)]
-        if last:
-            alone.append(f(*row, final_value=final[i : i + 1], gamma=gamma, lam=lam)[0])
-        else:
-            alone.append(f(*row, gamma=gamma, lam=lam)[0])
-    expected = np.where(mask, np.vstack(alone), 0)
-    return np.where(mask, got, 0), expected, np.abs(rewards).sum() + np.abs(values).sum() + 1
+        expected[i] = np.where(real, f(*row, final_value=final[i : i + 1], **settings)[0][0], 0)
+        end = np.flatnonzero(real)[-1]
+        last[i] = got[i, end] - ended[i, end]
+    size = 1 + np.abs(rewards).sum() + np.abs(values).sum() + np.abs(final).sum()
+    return np.append(got, last), np.append(expected, gamma * final), size
 
 
 def compressed(f, rewards, values, mask, gamma, lam):
@@ -263,8 +264,8 @@ LAWS = (
         "G6",
         "episodes_separate",
         "rows do not mix; truncation bootstraps, termination does not",
-        r"A(B)_i=A(y_i),\quad V(s_{T})=0\ \text{where}\ y\ \text{ended}",
-        "the estimator on each string alone",
+        r"A(B)_i=A(y_i),\quad A_T(V_{T+1})-A_T(0)=\gamma V_{T+1}",
+        "the estimator on each string alone, and with the string ended",
         (),
         _general,
         separate,

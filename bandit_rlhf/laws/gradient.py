@@ -1,8 +1,8 @@
 """Derivatives of a subject: by autograd for torch, by central differences of order eight for numpy.
 
 With step h = 1/32 the differences are off by h^8 / 630 times the ninth derivative, 1e-15 for gentle
-functions, and by some forty roundings of the values: 1e-13 of them. Steep functions, and those with a
-kink within 4 h such as the bound of a narrow clip, are looked at again with `FINER` steps.
+functions, and by some forty roundings of the values: 1e-13 of them. Steep functions, and those with
+a kink within 4 h such as the bound of a narrow clip, are looked at again with `FINER` steps.
 
 >>> numpy_grad(lambda x: x**2, 0, np.array([1.0, 3.0])).round(9)
 array([2., 6.])

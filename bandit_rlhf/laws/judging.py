@@ -90,8 +90,8 @@ def cases(law: Law, points: int) -> Iterator[tuple[bytes, Mapping[str, Any]]]:
 def finding(law: Law, subject: Subject, case: Case, facts: Mapping[str, Any]) -> Finding:
     """One case, judged; a deviation that goes away with finer differences was theirs, and holds.
 
-    Steep functions and kinks need finer steps, which round more, so that more is allowed. A deviation
-    that stays as it is is the estimator's own.
+    Steep functions and kinks need finer steps, which round more, so that more is allowed; what
+    stays as it is, is the estimator's own.
     """
     found = last = _asked(law, subject, case, facts)
     if not law.differentiates or subject.backend != "numpy":

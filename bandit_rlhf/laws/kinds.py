@@ -97,7 +97,11 @@ KINDS = {
             5,
             "values",
             frozenset({"on_policy_return"}),
-            {"on_policy_return": "on the sampler's own policy the targets are the returns"},
+            {
+                "on_policy_return": "on the sampler's own policy the targets are the returns",
+                "recursion": "v - V = rho delta + gamma c (v' - V') (facts: clip, trace_clip)",
+                "fixed_point": "the values of the clipped policy are where targets stay",
+            },
             results=2,
         ),
         Kind(
@@ -137,6 +141,19 @@ KINDS = {
                 "unit_ratio": "where sampler and policy agree, the ratio is 1",
                 "additive": "micro-batches add up with their declared weights (fact: weights)",
                 "no_leak": "no gradient flows into old, reference or advantages",
+            },
+        ),
+        Kind(
+            "model_loss",
+            "logits of model and sampler, tokens and advantages -> a loss to be minimised",
+            ("logits", "sampler_logits", "tokens", "mask", "advantages"),
+            5,
+            "",
+            frozenset({"on_policy_gradient"}),
+            {
+                "on_policy_gradient": "E[grad L] = -grad J in the logits (fact: temperature)",
+                "off_policy_gradient": "draws of mu, unclipped: E_mu[grad L] = -grad J",
+                "unit_ratio": "where sampler and model agree, the ratio is 1",
             },
         ),
         Kind(
@@ -195,6 +212,8 @@ KINDS = {
                 "chain_rule": "entropies of tokens, averaged over prefixes, add to the string's",
                 "gradient": "the gradient is that of H",
                 "temperature": "a temperature divides the logits",
+                "excluded": "a logit of minus infinity takes a token out",
+                "finite": "finite value and gradient at |logit| = 1e3",
             },
             axes=("string", "token", "vocabulary"),
         ),
@@ -353,7 +372,7 @@ KINDS = {
                 "doubly_robust": "unbiased where either the model or the sampler's law is right",
                 "shift_equivariant": "rewards plus c give the estimate plus c",
                 "on_policy_mean": "at pi = mu the estimate is the mean reward",
-                "known_bias": "the bias of a clip is the enumerated one (fact: clip)",
+                "known_bias": "the bias of a clip is the enumerated one (fact: clip, lowest and highest)",
             },
             axes=("draw",),
         ),
@@ -391,7 +410,10 @@ KINDS = {
             3,
             "",
             frozenset({"combinatorial"}),
-            {"combinatorial": "1 - C(n-c, k)/C(n, k), the mean over all subsets"},
+            {
+                "combinatorial": "1 - C(n-c, k)/C(n, k), the mean over all subsets",
+                "large": "to 2^-32 for thousands of samples",
+            },
             axes=(),
         ),
         Kind(

@@ -12,7 +12,20 @@ from functools import cache
 from bandit_rlhf.laws.kinds import kind_named
 from bandit_rlhf.laws.law import Law
 
-MODULES = ("universal", "advantage", "gae", "policy_loss", "divergence", "preference_loss")
+MODULES = (
+    "universal",
+    "advantage",
+    "gae",
+    "policy_loss",
+    "wiring",
+    "divergence",
+    "preference_loss",
+    "preference",
+    "reward_fit",
+    "off_policy",
+    "selection",
+    "entropy",
+)
 """The modules of `bandit_rlhf.laws` that each hold `LAWS`, in the order of the suite."""
 
 

@@ -84,7 +84,13 @@ def _pair(source: Source) -> Arguments:
 
 def _off_policy(source: Source) -> Arguments:
     draws = source.integer("draws", 2, 4)
-    return source.numbers("r", draws), _log_probs(source, draws), _log_probs(source, draws)
+    rewards, predicted, baseline = (source.numbers(name, draws) for name in ("r", "q", "v"))
+    return rewards, _log_probs(source, draws), _log_probs(source, draws), predicted, baseline
+
+
+def _sequence_score(source: Source) -> Arguments:
+    values, mask = _tokens(source, 1)
+    return values, mask, np.where(mask, 1, 0)
 
 
 def _entropy(source: Source) -> Arguments:
@@ -106,11 +112,11 @@ TYPICAL: dict[str, Callable[[Source], Arguments]] = {
     "preference_model": _pair,
     "reward_loss": _pair,
     "tie_model": _pair,
-    "sequence_score": _aggregation,
+    "sequence_score": _sequence_score,
     "off_policy": _off_policy,
     "per_decision": _per_decision,
 }
-"""Kind -> its required arguments, in order."""
+"""Kind -> its arguments in order, the required ones at least."""
 
 MASKED = ("gae", "vtrace", "whitening", "aggregation", "policy_loss", "value_loss", "per_decision")
 """Kinds whose pads must not matter; `sequence_score` has laws of its own."""

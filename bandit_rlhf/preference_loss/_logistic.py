@@ -8,7 +8,7 @@ from bandit_rlhf._masked import Array, same_shape
 
 
 def softplus(x: Array) -> Array:
-    """The logarithm of 1 + e^x, finite wherever x is; -ln sigma(x) is softplus(-x)."""
+    """Logarithm of 1 + e^x, finite wherever x is; minus ln sigma of x is this at -x."""
     xp = array_namespace(x)
     return xp.maximum(x, xp.zeros_like(x)) + xp.log1p(xp.exp(-xp.abs(x)))
 

@@ -65,7 +65,7 @@ def kto(
 
 
 def reference_point(log_prob: Array, ref_log_prob: Array) -> Array:
-    """The point z = max(0, mean log-ratio) of mismatched pairs of prompt and string, without gradient.
+    """The point z = max(0, mean log-ratio) of mismatched prompts and strings, without gradient.
 
     Args:
         log_prob: ln pi of strings of *other* prompts, [string] (see `mismatched`).

@@ -11,7 +11,19 @@ from functools import cache
 
 from bandit_rlhf.laws.bugs.record import Bug, Twin
 
-MODULES = ()
+MODULES = (
+    "advantage",
+    "gae",
+    "policy_loss",
+    "wiring",
+    "divergence",
+    "preference_loss",
+    "preference",
+    "reward_fit",
+    "off_policy",
+    "selection",
+    "entropy",
+)
 """The modules of this package that hold `BUGS` and `TWINS`."""
 
 __all__ = ["Bug", "Twin", "bugs", "twins"]
