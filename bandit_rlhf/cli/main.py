@@ -11,6 +11,10 @@ from typing import Any
 
 COMMANDS = {
     "fit": "fit rewards to comparisons: leaderboard, intervals, and what to trust",
+    "check": "judge an estimator by the laws of its kind",
+    "laws": "list the laws, by kind",
+    "explain": "explain a law, with an estimator that breaks it",
+    "certify": "find the objective that an estimator follows",
 }
 """Subcommand -> one line about it. `bandit_rlhf.cli.<name>` has ABOUT, Options and run."""
 

@@ -30,26 +30,26 @@ def unbiased(f, p, mu, r, q, draws):
     """O1: the mean estimate is the value of p, whatever model q goes with it."""
     model = q, np.full(len(p), p @ q)
     got, size = mean_estimate(f, mu, draws, r, np.log(p), np.log(mu), *model)
-    return got, p @ r, size + np.abs(r).sum() + np.abs(q).sum()
+    return got, p @ r, size + np.abs(q).sum()
 
 
 def doubly_robust(f, p, mu, claimed, r, q, draws):
     """O2: the mean estimate is the value of p where the model or the sampler's law is right."""
     model = q, np.full(len(p), p @ q)
     got, size = mean_estimate(f, mu, draws, r, np.log(p), np.log(claimed), *model)
-    return got, p @ r, size + 8 * (np.abs(r).sum() + np.abs(q).sum())
+    return got, p @ r, size + mu * p / claimed @ (np.abs(r) + 2 * np.abs(q))
 
 
 def shift_equivariant(f, r, log_p, log_mu, q, v, shift):
     """O3: rewards plus c, and models plus c, give the estimate plus c."""
     got, expected = f(r + shift, log_p, log_mu, q + shift, v + shift), f(r, log_p, log_mu, q, v)
-    size = np.abs(r).sum() + np.abs(q).sum() + np.abs(v).sum() + len(r) * abs(shift)
-    return got, expected + shift, size * np.exp(log_p - log_mu).max() + size
+    size = (1 + np.exp(log_p - log_mu)) * (np.abs(r) + np.abs(q) + np.abs(v) + abs(shift))
+    return got, expected + shift, size.mean()
 
 
 def on_policy_mean(f, r, log_p, q, v):
     """O4: on the sampler's own policy the estimate is the mean reward."""
-    return f(r, log_p, log_p, q, v), r.mean(), np.abs(r).sum() + np.abs(q).sum() + np.abs(v).sum()
+    return f(r, log_p, log_p, q, v), r.mean(), (np.abs(r) + np.abs(q) + np.abs(v)).mean()
 
 
 def known_bias(f, p, mu, r, draws, clip):
@@ -75,15 +75,15 @@ def per_decision(f, p, mu, r, strings, gamma, draws):
     real, law = table(r < np.inf, strings) > 0, np.exp(log_mu.sum(axis=1))
     columns = rewards, log_p, log_mu, real
     got, size = mean_estimate(lambda *x: f(*x, gamma), law, draws, *columns)
-    expected = np.exp(log_p.sum(axis=1)) * (rewards @ gamma ** np.arange(2))
-    return got, expected.sum(), size + np.abs(rewards).sum()
+    terms = np.exp(log_p.sum(axis=1))[:, None] * rewards * gamma ** np.arange(2)
+    return got, terms.sum(), size + np.abs(terms).sum()
 
 
 def on_policy_return(f, rewards, log_p, mask, gamma):
     """O4: on the sampler's own policy the estimate is the mean of the strings' returns."""
     gains = [rewards[i, real] @ gamma ** np.arange(real.sum()) for i, real in enumerate(mask)]
     got = f(rewards, log_p, log_p, mask, gamma)
-    return got, np.mean(gains), np.abs(rewards).sum()
+    return got, np.mean(gains), np.abs(rewards[mask]).sum() / len(mask)
 
 
 def targets_of(ratio, rewards, values, final, gamma, clip, trace_clip):
@@ -106,8 +106,8 @@ def returns(f, log_p, rewards, values, mask, final, gamma):
             gain = rewards[i, t] + gamma * gain
             gains[i, t] = gain
     expected = [gains, np.where(mask, gains - values, 0)][: len(parts)]
-    size = np.abs(rewards).sum() + np.abs(values).sum() + np.abs(final).sum()
-    return [np.where(mask, x, 0) for x in parts], expected, 1 + size
+    size = np.abs(rewards).sum(axis=1).max() + np.abs(values).max() + np.abs(final).max()
+    return [np.where(mask, x, 0) for x in parts], expected, size
 
 
 def recursion(f, log_p, log_mu, rewards, values, mask, final, gamma, clip, trace_clip):
@@ -117,8 +117,9 @@ def recursion(f, log_p, log_mu, rewards, values, mask, final, gamma, clip, trace
     for i, real in enumerate(mask):
         row = ratio[i, real], rewards[i, real], values[i, real], final[i]
         expected[i, real] = targets_of(*row, gamma, clip, trace_clip)
-    size = np.abs(rewards).sum() + np.abs(values).sum() + np.abs(final).sum()
-    return np.where(mask, got, 0), expected, 1 + size * (1 + ratio.max()) ** 3
+    size = np.abs(rewards).sum(axis=1).max() + 2 * np.abs(values).max() + np.abs(final).max()
+    most = np.clip(ratio.max(), 1, max(clip, trace_clip, 1))
+    return np.where(mask, got, 0), expected, size * most ** rewards.shape[1]
 
 
 def fixed_point(f, p, mu, rewards, final, gamma, clip):
@@ -136,7 +137,8 @@ def fixed_point(f, p, mu, rewards, final, gamma, clip):
     for ((_, a), (_, b)), target in zip(strings, found, strict=True):
         got[0] += mu[0, a] * mu[1 + a, b] * target[0]
         got[1 + a] += mu[1 + a, b] * target[1]
-    return got, np.array([first, *later]), 1 + np.abs(found).sum() + np.abs(values).sum()
+    size = np.abs(found).max() + np.abs(rewards).max() + np.abs(final).max()
+    return got, np.array([first, *later]), size + np.abs(values).max()
 
 
 FRACTIONS = (0.5, 0.75, 0.9375, 1.0)
@@ -154,7 +156,7 @@ def _draws(source: Source) -> Case:
 
 def _model(source: Source) -> Case:
     case = _draws(source)
-    return {**case, "q": source.numbers("q", len(case["r"]))}
+    return {**case, "q": source.numbers("q", len(case["r"])) / 16}
 
 
 def _one_wrong(source: Source) -> Case:

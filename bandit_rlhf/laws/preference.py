@@ -20,7 +20,7 @@ from bandit_rlhf.laws.source import Source
 
 def complement(f, first, second):
     """P1: one of the two is preferred."""
-    return f(first, second) + f(second, first), np.ones(len(first)), 2.0
+    return f(first, second) + f(second, first), np.ones(len(first)), 1.0
 
 
 def even(f, first):
@@ -49,7 +49,7 @@ def loss_gradient(f, winner, loser):
     """P6: the winner is pulled up, and the loser pushed down, with weight 1 - p."""
     wrong = 1 / (1 + np.exp(winner - loser))
     got = np.array([grad(f, 0, winner, loser), grad(f, 1, winner, loser)])
-    return got, np.array([-wrong, wrong]), 1 + np.abs(winner) + np.abs(loser)
+    return got, np.array([-wrong, wrong]), 1 + np.abs(winner - loser)
 
 
 def orders(rewards):
@@ -61,7 +61,7 @@ def orders(rewards):
 def rankings_sum(f, rewards):
     """P7: the probabilities of all rankings sum to one."""
     total = sum(math.exp(f(ordered)) for _, ordered in orders(rewards))
-    return total, 1.0, 1 + np.abs(rewards).sum()
+    return total, 1.0, 1 + np.abs(rewards).max()
 
 
 def two_items(f, better, worse):
@@ -75,12 +75,13 @@ def first_choice(f, rewards):
     got = np.zeros(len(rewards))
     for places, ordered in orders(rewards):
         got[places[0]] += math.exp(f(ordered))
-    return got, np.exp(rewards) / np.exp(rewards).sum(), 1 + np.abs(rewards).sum()
+    expected = np.exp(rewards) / np.exp(rewards).sum()
+    return got, expected, expected * (1 + np.abs(rewards).max())
 
 
 def outcomes_sum(f, first, second):
     """P8: win, tie and loss exhaust the outcomes."""
-    return sum(f(first, second)), np.ones(len(first)), 3.0
+    return sum(f(first, second)), np.ones(len(first)), 1.0
 
 
 def mirrored(f, first, second):
@@ -92,9 +93,8 @@ def mirrored(f, first, second):
 def untied(f, first, second, without_ties):
     """P8: without ties it is Bradley-Terry."""
     chance = 1 / (1 + np.exp(second - first))
-    size = 1 + np.abs(first) + np.abs(second)
-    got = f(first, second, **without_ties)
-    return np.array(got), np.array([chance, 0 * chance, 1 - chance]), size
+    got = np.array(f(first, second, **without_ties))
+    return got, np.array([chance, 0 * chance, 1 - chance]), 1.0
 
 
 def finite(f, arrays):

@@ -111,9 +111,10 @@ def literal(value: Any) -> str:
     ('np.array([0.5, 1.0])', 'np.array([True])', "(1, 'a')")
     """
     if isinstance(value, np.ndarray):
+        if not value.size:
+            return f"np.zeros({value.shape!r}, dtype={value.dtype.name!r})"
         text = repr(value.tolist()).replace("nan", "np.nan").replace("inf", "np.inf")
-        empty = f", dtype={value.dtype.name!r}" if not value.size else ""
-        return f"np.array({text}{empty})"
+        return f"np.array({text})"
     if isinstance(value, np.generic):
         return repr(value.item())
     if isinstance(value, Mapping):

@@ -1,0 +1,68 @@
+"""A pytest plugin that says how many laws ran: `-p bandit_rlhf.laws.pytest_plugin`.
+
+Green tests hide how much they asked. This one adds up what every law said in the session, across
+pytest-xdist's workers, and says so at the end.
+
+>>> summary({"PASS": 2, "FAIL": 1})
+'laws: ran 3: 2 passed, 1 failed, 0 declared, 0 could not run'
+>>> summary({})
+'laws: none ran'
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from bandit_rlhf.laws.parametrize import ASKED
+
+PROPERTY = "bandit_rlhf_laws"
+TALLY = pytest.StashKey[Counter]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Note on the test what laws said while it ran; properties travel to xdist's controller."""
+    before = len(ASKED)
+    try:
+        return (yield)
+    finally:
+        counts: Counter = Counter()
+        for report in ASKED[before:]:
+            counts.update(report.counts)
+        item.user_properties.append((PROPERTY, dict(counts)))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start at zero."""
+    config.stash[TALLY] = Counter()
+    config.pluginmanager.register(_Adder(config), "bandit-rlhf-laws-tally")
+
+
+class _Adder:
+    """Adds up the notes of tests as their reports arrive."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call":
+            for name, counts in report.user_properties:
+                if name == PROPERTY and isinstance(counts, dict):
+                    self.config.stash[TALLY].update(counts)
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Print the tally."""
+    terminalreporter.write_line(summary(config.stash[TALLY]))
+
+
+def summary(counts: Mapping[str, int]) -> str:
+    """One line; that none ran is said as well."""
+    words = {"PASS": "passed", "FAIL": "failed", "DECLARED": "declared", "ERROR": "could not run"}
+    told = {word: counts.get(status, 0) for status, word in words.items()}
+    if not any(told.values()):
+        return "laws: none ran"
+    ran = sum(told.values()) - told["could not run"]
+    return f"laws: ran {ran}: " + ", ".join(f"{count} {word}" for word, count in told.items())
