@@ -5,12 +5,16 @@ of the winner has the law P(level) = F^n - F_^n, and among equal rewards the win
 as the reference is (ties broken by a fair draw).
 """
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from bandit_rlhf import _check
+from bandit_rlhf.contract import estimator
 
 
+@estimator("best_of_n", claims={"law", "kl_bound", "identity", "monotone"})
 def best_of_n_law(law: ArrayLike, reward: ArrayLike, n: int) -> np.ndarray:
     """The law of the best of n independent draws.
 
@@ -74,6 +78,72 @@ def win_rate(law: ArrayLike, other: ArrayLike, reward: ArrayLike) -> float:
     second = np.bincount(level, second, len(values))
     below = np.cumsum(second) - second
     return float(first @ (below + second / 2))
+
+
+@estimator("pass_at_k", claims={"combinatorial", "large"})
+def pass_at_k(n: int, c: int, k: int) -> float:
+    """The probability that k of n samples, drawn without replacement, hold one of c correct ones.
+
+    pass@k = 1 - C(n-c, k) / C(n, k) = 1 - prod_{i=n-c+1..n} (1 - k/i)
+
+    Unbiased for 1 - (1 - p)^k when the n samples are independent; 1 - (1 - c/n)^k is biased low.
+
+    Args:
+        n: samples, at least 1.
+        c: correct ones, within 0 to n.
+        k: within 1 to n.
+
+    Returns:
+        a probability.
+
+    Raises:
+        ValueError: counts that do not fit together.
+
+    Laws: B2, B6. Source: Chen et al. 2021 (2107.03374), equation 1.
+
+    >>> pass_at_k(4, 2, 2), pass_at_k(4, 0, 2)
+    (0.8333333333333333, 0.0)
+    """
+    n = _check.integer_at_least("n", n, 1, "pass_at_k")
+    c = _check.integer_at_least("c", c, 0, "pass_at_k")
+    k = _check.integer_at_least("k", k, 1, "pass_at_k")
+    if max(c, k) > n:
+        got = f"n, c, k = {n}, {c}, {k}"
+        raise ValueError(_check.complaint(got, "c <= n and k <= n", "pass_at_k"))
+    if n - c < k:
+        return 1.0
+    return 1.0 - math.prod(1 - k / i for i in range(n - c + 1, n + 1))
+
+
+@estimator("max_of_k", claims={"unbiased", "subsets"})
+def max_of_k(rewards: ArrayLike, k: int) -> float:
+    """The mean over all subsets of k draws of their largest reward: unbiased for E max of k.
+
+    sum_i C(i-1, k-1)/C(n, k) r_(i),   r_(1) <= ... <= r_(n)
+
+    Args:
+        rewards: of n independent draws, [draw].
+        k: within 1 to n.
+
+    Returns:
+        a number in the rewards' unit.
+
+    Raises:
+        ValueError: k above n, for which there is no such subset.
+
+    Law B6. Pass@k is this for rewards 0 and 1. Source: Chen et al. 2021 (2107.03374), generalised.
+
+    >>> round(max_of_k([0.0, 1.0, 0.0], k=2), 6)
+    0.666667
+    """
+    values = np.sort(np.asarray(rewards, dtype=float))
+    k = _check.integer_at_least("k", k, 1, "max_of_k")
+    if values.ndim != 1 or k > len(values):
+        got = f"k is {k} for rewards of shape {values.shape}"
+        raise ValueError(_check.complaint(got, "at most the number of draws", "max_of_k"))
+    n = len(values)
+    shares = [math.comb(i, k - 1) / math.comb(n, k) for i in range(k - 1, n)]
+    return float(np.dot(shares, values[k - 1 :]))
 
 
 def _levels(

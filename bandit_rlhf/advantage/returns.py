@@ -102,7 +102,11 @@ def reward_to_go(rewards: Array, mask: Array, *, gamma: float = 1.0) -> Array:
     return gae(rewards, xp.zeros_like(rewards), mask, gamma=gamma, lam=1.0)[0]
 
 
-@estimator("vtrace", claims={"on_policy_return"})
+@estimator(
+    "vtrace",
+    claims={"on_policy_return", "recursion", "fixed_point"},
+    facts={"clip": 1.0, "trace_clip": 1.0},
+)
 def vtrace(
     log_prob: Array,
     behaviour_log_prob: Array,

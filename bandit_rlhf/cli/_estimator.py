@@ -6,6 +6,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 
@@ -26,10 +27,9 @@ def named(text: str) -> Callable[..., Any]:
         sys.path.insert(0, os.getcwd())
     try:
         found: Any = importlib.import_module(module)
-    except Exception as error:  # whatever a user's module does while it is imported
+    except (Exception, SystemExit) as error:  # whatever a user's module does while it is imported
         raise ValueError(
-            f"module {module} cannot be imported: {type(error).__name__}: {error}. "
-            "Run from the folder that holds it, or install it."
+            f"module {module} cannot be imported: {type(error).__name__}: {error}. {_near(module)}"
         ) from error
     for part in name.split("."):
         if not hasattr(found, part):
@@ -41,6 +41,17 @@ def named(text: str) -> Callable[..., Any]:
     if not callable(found):
         raise ValueError(f"{text} is a {type(found).__name__}, but should be a function of arrays.")
     return found
+
+
+def _near(module: str) -> str:
+    """What may have been meant by a module that cannot be imported."""
+    here = {path.stem for path in Path.cwd().glob("*.py")}
+    if module.removesuffix(".py") in here - {module}:
+        return f"Did you mean {module.removesuffix('.py')!r}?"
+    near = difflib.get_close_matches(module, here - {module}, n=1)
+    if near:
+        return f"Did you mean {near[0]!r}?"
+    return "Mend it, or run from the folder that holds it, or install it."
 
 
 def assignments(option: str, texts: tuple[str, ...]) -> dict[str, Any]:

@@ -7,14 +7,17 @@ ran 1: 1 passed, 0 failed, 0 declared, 0 precondition, 0 not applicable, 0 could
 0
 """
 
+import contextlib
 import json
 import math
+import sys
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import tyro
 
 from bandit_rlhf.cli import _estimator
+from bandit_rlhf.cli.main import CANNOT_RUN, FAILED, OK, tell
 
 ABOUT = """Judge an estimator by the laws of its kind: exact sums, not another implementation.
 
@@ -67,23 +70,40 @@ def run(options: Options) -> int:
         terms["facts"] = _estimator.assignments("--fact", options.fact)
     if options.set:
         terms["settings"] = _estimator.assignments("--set", options.set)
-    report = check_estimator(
-        options.kind,
-        _estimator.named(options.estimator),
-        claims=options.claim or None,
-        dtype=options.dtype,
-        backend=options.backend,
-        laws=options.law,
-        profile=options.profile,
-        **terms,
-    )
+    with contextlib.redirect_stdout(sys.stderr):  # what the user's module prints is no report
+        function = _estimator.named(options.estimator)
+        report = check_estimator(
+            options.kind,
+            function,
+            claims=options.claim or None,
+            dtype=options.dtype,
+            backend=options.backend,
+            laws=options.law,
+            profile=options.profile,
+            **terms,
+        )
     if options.json:
-        print(json.dumps(finite(report.as_json()), indent=2))
+        print(json.dumps(finite(report.as_json()), indent=2, allow_nan=False))
     else:
         print(report_text(report))
     if report.counts["FAIL"]:
-        return 1
-    return 2 if report.counts["ERROR"] else 0
+        return FAILED
+    if not report.counts["ERROR"]:
+        return OK
+    return tell(_hint(report.kind, options.backend), CANNOT_RUN)
+
+
+def _hint(name: str, backend: str | None) -> str:
+    """How the estimator was called, for one that could not be."""
+    from bandit_rlhf.laws.kinds import kind_named
+
+    kind = kind_named(name)
+    required, further = kind.arguments[: kind.required], kind.arguments[kind.required :]
+    optional = f"[, {', '.join(further)}]" if further else ""
+    asked = f"hint: estimators of kind {name} are called as f({', '.join(required)}{optional})"
+    if backend is None:
+        asked += "; one that takes torch tensors needs --backend torch"
+    return asked + "."
 
 
 def finite(value: Any) -> Any:

@@ -18,7 +18,8 @@ bandit-rlhf laws
 bandit-rlhf laws --kind advantage
 bandit-rlhf laws --json
 
-Each kind is a calling convention, each claim a word that an estimator may take on itself.
+Each kind is a calling convention, each claim a word that an estimator may take on itself; the
+theorems that a law tests stand in brackets.
 `bandit-rlhf explain A1` tells all about one law.
 """
 
@@ -47,7 +48,8 @@ def run(options: Options) -> int:
         print(f"{kind.name}: {kind.about}")
         print(f"  claims: {', '.join(kind.claims)}")
         for law in suite.of_kind(kind.name):
-            print(f"  {law.id:<14}{law.claim or '(all)':<24}{law.title}")
+            theorem = f" [{', '.join(law.theorem)}]" if law.theorem else ""
+            print(f"  {law.id:<14}{law.claim or '(all)':<24}{law.title}{theorem}")
     print(f"{len(listed)} law{'s' if len(listed) != 1 else ''}")
     return 0
 

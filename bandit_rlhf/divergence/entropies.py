@@ -12,7 +12,10 @@ from bandit_rlhf._masked import Array
 from bandit_rlhf.contract import estimator
 
 
-@estimator("entropy", claims={"value", "bounded", "chain_rule", "gradient", "temperature"})
+@estimator(
+    "entropy",
+    claims={"value", "bounded", "chain_rule", "gradient", "temperature", "excluded", "finite"},
+)
 def entropy(logits: Array, temperature: float = 1.0) -> Array:
     """Entropy of softmax(logits / temperature), without underflow.
 
@@ -21,7 +24,7 @@ def entropy(logits: Array, temperature: float = 1.0) -> Array:
     The logits are those of the whole vocabulary: of the top k alone it is another law's entropy.
 
     Args:
-        logits: [..., vocabulary]; -inf bans a token.
+        logits: [..., vocabulary]; -inf bans a token, but not all of them.
         temperature: T, above 0.
 
     Returns:

@@ -4,6 +4,7 @@
 0.204
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from array_api_compat import array_namespace
@@ -11,7 +12,7 @@ from array_api_compat import array_namespace
 from bandit_rlhf import _check
 from bandit_rlhf._masked import Array, detached, kept, tokens
 from bandit_rlhf.contract import estimator
-from bandit_rlhf.divergence.estimates import k1
+from bandit_rlhf.divergence.estimates import k1, k2
 
 
 def kl_in_reward(
@@ -46,28 +47,47 @@ def kl_in_reward(
     return kept(rewards, mask) - beta * ratio
 
 
-def kl_in_loss(losses: Array, estimates: Array, mask: Array, *, beta: float) -> Array:
-    """Losses of tokens plus beta times estimates of KL through which the gradient flows.
+def kl_in_loss(
+    losses: Array,
+    log_prob: Array,
+    ref_log_prob: Array,
+    mask: Array,
+    old_log_prob: Array | None = None,
+    *,
+    beta: float,
+    estimate: Callable[..., Array] = k2,
+) -> Array:
+    """Losses of tokens plus beta times an estimate of KL through which the gradient flows.
 
-    Which gradient that is depends on the estimate: see `estimates`.
+    l_t + beta k(ln pi(y_t | y_<t), stop ln ref(y_t | y_<t))
+
+    Which gradient that is depends on the estimate: see `estimates` and `weighted`.
 
     Args:
         losses: [string, token].
-        estimates: of KL, [string, token].
+        log_prob: ln pi, [string, token].
+        ref_log_prob: ln ref, [string, token].
         mask: [string, token], true where the token participates.
+        old_log_prob: ln mu of the sampler, [string, token], for weighted estimates; None: others.
         beta: coefficient, at least 0.
+        estimate: such as `k2` for draws of pi, `k3_weighted` for draws of mu.
 
     Returns:
         [string, token], 0 at pads.
 
+    Raises:
+        ValueError: shapes differ; beta below 0.
+
     >>> import numpy as np
     >>> one = np.ones((1, 1))
-    >>> kl_in_loss(one, 4 * one, one, beta=0.25)
-    array([[2.]])
+    >>> kl_in_loss(one, -one, -3 * one, one, beta=0.25)
+    array([[1.5]])
     """
-    tokens("kl_in_loss", mask, losses=losses, estimates=estimates)
+    tokens("kl_in_loss", mask, losses=losses, log_prob=log_prob, ref_log_prob=ref_log_prob)
     beta = _check.non_negative("beta", beta, "kl_in_loss")
-    return kept(losses, mask) + beta * kept(estimates, mask)
+    fixed = [ref_log_prob] if old_log_prob is None else [ref_log_prob, old_log_prob]
+    kl = estimate(kept(log_prob, mask), *(kept(detached(x), mask) for x in fixed))
+    return kept(losses, mask) + beta * kept(kl, mask)
 
 
 @dataclass(frozen=True)
@@ -94,9 +114,20 @@ class AdaptiveKL:
         _check.positive("horizon", self.horizon, "AdaptiveKL")
 
     def __call__(self, beta: float, kl: float, strings: int = 1) -> float:
-        """The next coefficient after `strings` strings with a mean KL of `kl` nats."""
+        """The next coefficient after `strings` strings with a mean KL of `kl` nats.
+
+        Raises:
+            ValueError: a KL that is not finite; so many strings that beta could turn negative.
+        """
         beta = _check.positive("beta", beta, "AdaptiveKL")
-        error = min(max(float(kl) / self.target - 1, -0.2), 0.2)
+        kl = _check.real("kl", float(kl), "AdaptiveKL")
+        if not 0 < strings < 5 * self.horizon:
+            got, expected = (
+                f"strings is {strings}",
+                f"within 1 to below 5 horizons = {5 * self.horizon:g}",
+            )
+            raise ValueError(_check.complaint(got, expected, "AdaptiveKL"))
+        error = min(max(kl / self.target - 1, -0.2), 0.2)
         return beta * (1 + error * strings / self.horizon)
 
 

@@ -26,6 +26,9 @@ from bandit_rlhf.laws.verdict import LawsBroken, Report, Status, Verdict
 
 Dtype = Literal["float64", "float32", "both"]
 
+LISTENERS: list[Callable[[Report], None]] = []
+"""Whoever wants to be told of every report, as `pytest_plugin` does to add them up."""
+
 
 def check_estimator(
     kind: str | None,
@@ -73,7 +76,7 @@ def check_estimator(
     _known_claims(contract)
     asked = suite.of_kind(contract.kind, laws)
     _known_declarations(contract)
-    backend = backend or contract.backend or _backend(function, contract, asked)
+    backend = backend or backend_of(function, contract, asked)
     dtypes = ("float64", "float32") if dtype == "both" else (dtype,)
     subjects = tuple(Subject(function, contract, name, backend) for name in dtypes)
     verdicts = tuple(verdict(law, subjects, _profile(profile)) for law in asked)
@@ -83,6 +86,8 @@ def check_estimator(
             f"[{contract.kind}]. " + (verdicts[0].reading + "." if verdicts else "")
         )
     report = Report(contract.kind, name_of(function), _verified(verdicts) if verify else verdicts)
+    for listener in LISTENERS:
+        listener(report)
     if on_fail == "raise" and not report.holds:
         from bandit_rlhf.laws.text import report_text
 
@@ -115,8 +120,10 @@ def _known_declarations(contract: Contract) -> None:
         suite.law(name, contract.kind)
 
 
-def _backend(function: Callable[..., Any], contract: Contract, asked: tuple[Law, ...]) -> Backend:
-    """Numpy, unless the function raises on it, and torch, which is loaded, does better."""
+def backend_of(function: Callable[..., Any], contract: Contract, asked: tuple[Law, ...]) -> Backend:
+    """What it declares, else numpy, unless it raises on that, and torch, if loaded, does better."""
+    if contract.backend:
+        return contract.backend
     if "torch" not in sys.modules:
         return "numpy"
     for law in asked:

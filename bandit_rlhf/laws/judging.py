@@ -54,7 +54,7 @@ def verdict(law: Law, subjects: tuple[Subject, ...], profile: Profile) -> Verdic
     contract = subjects[0].contract
     try:
         facts = law.facts_of(contract)
-        _applicable(law, subjects[0])
+        applicable(law, subjects[0])
         claimed = not law.claim or law.claim in claims_of(contract)
         with time_limit(profile.seconds):
             if law.precondition and law.precondition in contract.preconditions:
@@ -112,7 +112,8 @@ def _asked(law: Law, subject: Subject, case: Case, facts: Mapping[str, Any]) -> 
         return judge(law, law.body(subject, **case, **facts), subject.dtype)
 
 
-def _applicable(law: Law, subject: Subject) -> None:
+def applicable(law: Law, subject: Subject) -> None:
+    """Raise `Inapplicable` where a law has nothing to ask of this subject."""
     for name in law.takes:
         if not subject.takes(name):
             raise Inapplicable(f"it takes no argument {name!r}")
@@ -120,7 +121,7 @@ def _applicable(law: Law, subject: Subject) -> None:
         raise Inapplicable("numpy arrays carry no gradient that could leak")
 
 
-def _able(law: Law, subject: Subject) -> bool:
+def able(law: Law, subject: Subject) -> bool:
     """Differences of float32 values say nothing to 1e-5, autograd does."""
     return not law.differentiates or subject.dtype == "float64" or subject.backend == "torch"
 
@@ -131,7 +132,7 @@ def _broken(
     """The cases that do not hold, with the bytes that draw them again."""
     judged, last = 0, Inapplicable("no dtype in which its derivatives can be taken")
     for subject in subjects:
-        if not _able(law, subject):
+        if not able(law, subject):
             continue
         subject = replace(subject, shares=law.id == "U7", whole=law.id == "U5")
         for content, fixed in cases(law, profile.points):

@@ -28,6 +28,7 @@ class Kind:
         claims: from each word that may be claimed to what it says.
         axes: of its arrays.
         whole: whether the result may be whole numbers.
+        widens: whether the result may have more digits than the arguments.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Kind:
     results: int = 1
     axes: tuple[str, ...] = ("string", "token")
     whole: bool = False
+    widens: bool = False
 
 
 KINDS = {
@@ -347,7 +349,8 @@ KINDS = {
                 "duplicates": "duplicates are weights",
                 "relabelled": "renaming items renames scores",
                 "population": "population comparisons recover the true rewards up to a constant",
-                "existence": "a set without a finite maximum is refused, naming the items",
+                "existence": "no finite maximum: refused naming an item by number, or regularised "
+                "(fact: without_maximum)",
             },
             axes=("item", "item"),
         ),
@@ -372,7 +375,7 @@ KINDS = {
                 "doubly_robust": "unbiased where either the model or the sampler's law is right",
                 "shift_equivariant": "rewards plus c give the estimate plus c",
                 "on_policy_mean": "at pi = mu the estimate is the mean reward",
-                "known_bias": "the bias of a clip is the enumerated one (fact: clip, lowest and highest)",
+                "known_bias": "the bias of a clip is the enumerated one (fact: clip, both ends)",
             },
             axes=("draw",),
         ),
@@ -402,6 +405,7 @@ KINDS = {
                 "monotone": "the expected reward does not fall with n",
             },
             axes=("atom",),
+            widens=True,
         ),
         Kind(
             "pass_at_k",

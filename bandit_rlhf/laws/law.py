@@ -27,7 +27,7 @@ Case = dict[str, Any]
 Body = Callable[..., tuple[Any, Any, Any]]
 Draw = Callable[[Source], Case]
 
-ROUNDING = 64.0
+ROUNDING = 16.0
 """Units in the last place of the sum of absolute terms that a correct estimator may be off."""
 
 

@@ -1,6 +1,6 @@
 """Laws O: values of a policy from another policy's draws, judged by sums over all their batches.
 
->>> def importance(r, log_p, log_mu):
+>>> def importance(r, log_p, log_mu, *model):
 ...     return np.mean(np.exp(log_p - log_mu) * r)
 >>> p, mu = np.array([0.5, 0.5]), np.array([0.25, 0.75])
 >>> got, expected, _ = unbiased(importance, p, mu, np.array([1.0, 0.0]), np.zeros(2), 2)

@@ -18,15 +18,16 @@ from typing import Any
 
 from bandit_rlhf.contract import contract_of
 from bandit_rlhf.laws import suite
-from bandit_rlhf.laws.check import check_estimator
-from bandit_rlhf.laws.judging import claims_of
+from bandit_rlhf.laws.check import backend_of, check_estimator
+from bandit_rlhf.laws.judging import able, applicable, claims_of
 from bandit_rlhf.laws.law import Inapplicable, Law
 from bandit_rlhf.laws.subject import Subject
 from bandit_rlhf.laws.verdict import Report
 
 Estimator = Callable[..., Any]
-ASKED: list[Report] = []
-"""What laws said in this process, for the tally that `pytest_plugin` prints."""
+
+ASKING = ("dtype", "backend", "profile", "verify")
+"""What says how `check_estimator` asks; its other terms are those of a contract."""
 
 
 @dataclass(frozen=True)
@@ -48,34 +49,28 @@ class AskedLaw:
 
     def __call__(self, estimator: Estimator) -> Report:
         """Ask; raises `LawsBroken` with the report where the law fails or cannot be asked."""
-        report = check_estimator(
-            self.law.kind, estimator, laws=(self.law.id,), on_fail="return", **self.terms
+        return check_estimator(
+            self.law.kind, estimator, laws=(self.law.id,), on_fail="raise", **self.terms
         )
-        ASKED.append(report)
-        if not report.holds:
-            from bandit_rlhf.laws.text import report_text
-            from bandit_rlhf.laws.verdict import LawsBroken
-
-            raise LawsBroken(report, report_text(report))
-        return report
 
 
 def pairs(
     kind: str | None, estimators: Sequence[Estimator], laws: Iterable[str] = (), **terms: Any
 ) -> Iterator[tuple[Estimator, AskedLaw]]:
     """Each estimator with each law that concerns it."""
-    wanted = tuple(laws)
+    own = {name: value for name, value in terms.items() if name not in ASKING}
+    if own.get("claims") is not None:
+        own["claims"] = frozenset(own["claims"])
+    dtype, wanted = terms.get("dtype", "both"), tuple(laws)
     for estimator in estimators:
-        own = {
-            name: terms[name] for name in ("facts", "settings", "names", "backend") if name in terms
-        }
-        if "claims" in terms:
-            own["claims"] = frozenset(terms["claims"])
         contract = contract_of(estimator, kind, **own)
-        subject = Subject(estimator, contract, backend=contract.backend or "numpy")
-        for law in suite.of_kind(contract.kind, wanted):
-            if _concerns(law, subject):
-                yield estimator, AskedLaw(law, terms)
+        known = suite.of_kind(contract.kind, wanted)
+        backend = terms.get("backend") or backend_of(estimator, contract, known)
+        dtypes = ("float64", "float32") if dtype == "both" else (dtype,)
+        subjects = [Subject(estimator, contract, name, backend) for name in dtypes]
+        for law in known:
+            if _concerns(law, subjects):
+                yield estimator, AskedLaw(law, {**terms, "backend": backend})
 
 
 def parametrize_with_laws(
@@ -90,30 +85,36 @@ def parametrize_with_laws(
         **terms: further arguments of `check_estimator`, such as `claims`, `dtype` or `profile`.
 
     Raises:
-        ValueError: no estimator, or none that a law concerns.
+        ValueError: no estimator, or one that no law concerns.
     """
     import pytest
 
     found = list(pairs(kind, estimators, laws, **terms))
-    if not found:
+    asked = {id(estimator) for estimator, _ in found}
+    idle = [_name(estimator) for estimator in estimators if id(estimator) not in asked]
+    if idle or not found:
         raise ValueError(
-            f"{len(estimators)} estimators and {kind} make no test, but should make one. "
-            "Give an estimator, and claims that laws test."
+            f"{', '.join(idle) or 'an empty list of estimators'} makes no test, but should make "
+            "one [parametrize_with_laws]. Give estimators, and claims that the laws test."
         )
-    names = [f"{getattr(f, '__name__', repr(f))}-{law.id}" for f, law in found]
+    names = [f"{_name(estimator)}-{law.id}" for estimator, law in found]
     return pytest.mark.parametrize(("estimator", "law"), found, ids=names)
 
 
-def _concerns(law: Law, subject: Subject) -> bool:
+def _name(estimator: Estimator) -> str:
+    return getattr(estimator, "__name__", type(estimator).__name__)
+
+
+def _concerns(law: Law, subjects: Sequence[Subject]) -> bool:
     """Whether the law has something to say that could fail."""
-    if law.claim and law.claim not in claims_of(subject.contract):
+    contract = subjects[0].contract
+    if law.claim and law.claim not in claims_of(contract):
         return False
-    if law.precondition and law.precondition in subject.contract.preconditions:
-        return False
-    if law.torch_only and subject.backend != "torch":
+    if law.precondition and law.precondition in contract.preconditions:
         return False
     try:
-        law.facts_of(subject.contract)
+        law.facts_of(contract)
+        applicable(law, subjects[0])
     except Inapplicable:
         return False
-    return all(map(subject.takes, law.takes))
+    return any(able(law, subject) for subject in subjects)

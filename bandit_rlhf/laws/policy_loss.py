@@ -97,6 +97,12 @@ def share(weights, mask, length):
     return mask / rows / (length if weights == "constant" else 1)
 
 
+def weighted_sum(f, values, mask, weights, length):
+    """L5: the sum of the participating values with the declared weights."""
+    terms = share(weights, mask, length) * np.where(mask, values, 0)
+    return f(values, mask), terms.sum(), np.abs(terms).sum()
+
+
 def token_weights(f, arrays, mask, weights, length):
     """L5: the loss is the sum of the losses of single tokens with the declared weights."""
     expected, size = 0.0, 0.0
@@ -184,6 +190,11 @@ def _negative(source: Source, shape: tuple[int, int]) -> np.ndarray:
 def _losses(source: Source) -> Case:
     mask, shape = _table(source)
     return {"arrays": (source.numbers("x", *shape),), "mask": mask}
+
+
+def _table_of_losses(source: Source) -> Case:
+    mask, shape = _table(source)
+    return {"values": source.numbers("x", *shape), "mask": mask}
 
 
 def _batch(source: Source) -> Case:
@@ -303,15 +314,15 @@ LAWS = (
             oracle="losses of single tokens with the weights of the declaration",
             why_no_theorem=LEVELLING,
             draw=draw,
-            body=token_weights,
+            body=body,
             battery=RAGGED,
             facts=("weights",),
             known_facts=WEIGHTS,
         )
-        for kind, draw in (
-            ("aggregation", _losses),
-            ("policy_loss", _batch),
-            ("value_loss", _values),
+        for kind, draw, body in (
+            ("aggregation", _table_of_losses, weighted_sum),
+            ("policy_loss", _batch, token_weights),
+            ("value_loss", _values, token_weights),
         )
     ),
     Law(
@@ -355,21 +366,18 @@ LAWS = (
         )
         for kind, draw in (("aggregation", _losses), ("policy_loss", _moved))
     ),
-    *(
-        Law(
-            id="U4-total",
-            kind=kind,
-            claim="additive",
-            title="told the whole denominator, micro-batches add up",
-            statement=r"L(B)=\sum_k L(B_k;N)",
-            oracle="the estimator itself on the whole batch",
-            why_no_theorem=LEVELLING,
-            draw=draw,
-            body=whole_denominator,
-            battery=RAGGED,
-            facts=("weights",),
-            takes=("total",),
-        )
-        for kind, draw in (("aggregation", _losses), ("policy_loss", _moved))
+    Law(
+        id="U4-total",
+        kind="aggregation",
+        claim="additive",
+        title="told the whole denominator, micro-batches add up",
+        statement=r"L(B)=\sum_k L(B_k;N)",
+        oracle="the estimator itself on the whole batch",
+        why_no_theorem=LEVELLING,
+        draw=_losses,
+        body=whole_denominator,
+        battery=RAGGED,
+        facts=("weights",),
+        takes=("total",),
     ),
 )

@@ -8,7 +8,6 @@ True
 """
 
 import itertools
-import math
 
 import numpy as np
 
@@ -60,7 +59,7 @@ def orders(rewards):
 
 def rankings_sum(f, rewards):
     """P7: the probabilities of all rankings sum to one."""
-    total = sum(math.exp(f(ordered)) for _, ordered in orders(rewards))
+    total = sum(np.exp(f(ordered)) for _, ordered in orders(rewards))
     return total, 1.0, 1 + np.abs(rewards).max()
 
 
@@ -74,7 +73,7 @@ def first_choice(f, rewards):
     """P7: the chance of coming first is the softmax of the rewards."""
     got = np.zeros(len(rewards))
     for places, ordered in orders(rewards):
-        got[places[0]] += math.exp(f(ordered))
+        got[places[0]] += np.exp(f(ordered))
     expected = np.exp(rewards) / np.exp(rewards).sum()
     return got, expected, expected * (1 + np.abs(rewards).max())
 

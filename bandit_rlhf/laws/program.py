@@ -7,6 +7,7 @@ Programs are run in a process of their own before they are shown.
 import ast
 import inspect
 import json
+import math
 import subprocess
 import sys
 import textwrap
@@ -116,7 +117,9 @@ def literal(value: Any) -> str:
         text = repr(value.tolist()).replace("nan", "np.nan").replace("inf", "np.inf")
         return f"np.array({text})"
     if isinstance(value, np.generic):
-        return repr(value.item())
+        return literal(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"float({str(value)!r})"
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{key!r}: {literal(x)}" for key, x in value.items()) + "}"
     if isinstance(value, (tuple, list)):
@@ -134,6 +137,7 @@ def helpers(body: Callable[..., Any]) -> list[Callable[..., Any]]:
     found: dict[str, Callable[..., Any]] = {}
 
     def visit(function: Callable[..., Any]) -> None:
+        function = inspect.unwrap(function)
         for name in _names(function.__code__):
             other = function.__globals__.get(name)
             if (
@@ -186,21 +190,49 @@ def _source(function: Callable[..., Any]) -> str:
 def _subject_lines(subject: Subject, module: str, name: str) -> list[str]:
     """The lines that define f, the subject in the judge's dialect."""
     contract, torch = subject.contract, subject.backend == "torch"
-    own = {contract.names.get(a, a) for a in subject.kind.arguments} if contract.names else set()
     plain = (
         subject.dtype == "float64"
         and not torch
-        and not contract.names
         and not contract.settings
+        and not any(subject.ways)
+        and None not in subject.ways
         and contract.axes is None
         and contract.mask == "participates"
         and contract.sign == 1
+        and (contract.reduction == "none" or subject.whole)
         and subject.kind.results == 1
     )
     if plain:
         return [f"from {module} import {name} as f"]
-    lines = [f"from {module} import {name} as subject"]
-    lines += ["def cast(x):"]
+    lines = [f"from {module} import {name} as subject", *_cast_lines(subject)]
+    lines += ["def f(*arrays, **named):"]
+    if contract.reduction != "none" and not subject.whole:
+        lines += [
+            "    if len(arrays[0]) > 1:",
+            "        rows = range(len(arrays[0]))",
+            "        return np.array([f(*(x[i:i + 1] for x in arrays)) for i in rows])",
+        ]
+    if contract.mask == "pad" and "mask" in subject.kind.arguments:
+        place = subject.kind.arguments.index("mask")
+        lines += [f"    arrays = (*arrays[:{place}], ~arrays[{place}], *arrays[{place + 1}:])"]
+    if contract.names:
+        lines += [f"    own = {dict(contract.names)!r}"]
+        lines += ["    named = {own.get(k, k): x for k, x in named.items()}"]
+    if any(subject.ways) or None in subject.ways:
+        lines += [f"    ways = {subject.ways!r}"]
+        lines += ["    named |= {way: x for way, x in zip(ways, arrays) if way}"]
+        lines += ["    arrays = [x for way, x in zip(ways, arrays) if way == '']"]
+    wrap = "torch.tensor(cast(x)) if isinstance(x, np.ndarray) else x" if torch else "cast(x)"
+    lines += [f"    arrays = [{wrap} for x in arrays]"]
+    lines += [f"    named = {{k: {wrap} for k, x in named.items()}}"]
+    settings = "".join(f", {key}={literal(x)}" for key, x in contract.settings.items())
+    lines += [f"    answer = subject(*arrays, **named{settings})"]
+    return [*lines, *_answer_lines(subject)]
+
+
+def _cast_lines(subject: Subject) -> list[str]:
+    """Dtype and order of axes, on the way in."""
+    lines = ["def cast(x):"]
     if subject.dtype != "float64":
         lines += [
             "    if isinstance(x, np.ndarray) and x.dtype == np.float64:",
@@ -212,37 +244,23 @@ def _subject_lines(subject: Subject, module: str, name: str) -> list[str]:
             f"    if isinstance(x, np.ndarray) and x.ndim == {len(axes[0])}:",
             f"        x = np.ascontiguousarray(x.transpose({axes[0]}))",
         ]
-    lines += ["    return x"]
-    lines += ["def f(*arrays, **named):"]
-    if contract.names:
-        words = tuple(contract.names.get(a, a) for a in subject.kind.arguments)
-        lines += [f"    named = {{**dict(zip({words!r}, arrays)), **named}}; arrays = ()"]
-        assert own
-    elif contract.mask == "pad" and "mask" in subject.kind.arguments:
-        place = subject.kind.arguments.index("mask")
-        lines += [f"    arrays = (*arrays[:{place}], ~arrays[{place}], *arrays[{place + 1}:])"]
-    if contract.mask == "pad" and contract.names:
-        word = contract.names.get("mask", "mask")
-        lines += [f"    named[{word!r}] = ~named[{word!r}]"]
-    wrap = "torch.tensor(cast(x)) if isinstance(x, np.ndarray) else x" if torch else "cast(x)"
-    lines += [f"    arrays = [{wrap} for x in arrays]"]
-    lines += [f"    named = {{k: {wrap} for k, x in named.items()}}"]
-    settings = "".join(f", {key}={literal(x)}" for key, x in contract.settings.items())
-    lines += [f"    answer = subject(*arrays, **named{settings})"]
+    return [*lines, "    return x"]
+
+
+def _answer_lines(subject: Subject) -> list[str]:
+    """Order of axes, sign and dtype, on the way out."""
+    axes = _orders(subject)
     back = "np.asarray(x.detach() if hasattr(x, 'detach') else x, dtype=float)"
     if axes:
         back = f"(lambda a: a.transpose({axes[1]}) if a.ndim == {len(axes[1])} else a)({back})"
-    if contract.sign != 1:
-        back = f"{contract.sign} * {back}"
+    if subject.contract.sign != 1:
+        back = f"{subject.contract.sign} * {back}"
     if subject.kind.results > 1:
-        lines += ["    parts = answer if isinstance(answer, tuple) else (answer,)"]
-        lines += [f"    return tuple({back} for x in parts[:{subject.kind.results}])"]
-    else:
-        lines += [
-            "    x = answer[0] if isinstance(answer, tuple) else answer",
-            f"    return {back}",
+        return [
+            "    parts = answer if isinstance(answer, tuple) else (answer,)",
+            f"    return tuple({back} for x in parts[:{subject.kind.results}])",
         ]
-    return lines
+    return ["    x = answer[0] if isinstance(answer, tuple) else answer", f"    return {back}"]
 
 
 def _orders(subject: Subject) -> tuple[list[int], list[int]] | None:

@@ -6,7 +6,7 @@ pytest-xdist's workers, and says so at the end.
 >>> summary({"PASS": 2, "FAIL": 1})
 'laws: ran 3: 2 passed, 1 failed, 0 declared, 0 could not run'
 >>> summary({})
-'laws: none ran'
+'laws: NONE RAN: no test asked a law, so that green says nothing about estimators'
 """
 
 from collections import Counter
@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from bandit_rlhf.laws.parametrize import ASKED
+from bandit_rlhf.laws.check import LISTENERS
+from bandit_rlhf.laws.verdict import Report
 
 PROPERTY = "bandit_rlhf_laws"
 TALLY = pytest.StashKey[Counter]()
@@ -24,14 +25,18 @@ TALLY = pytest.StashKey[Counter]()
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     """Note on the test what laws said while it ran; properties travel to xdist's controller."""
-    before = len(ASKED)
+    counts: Counter = Counter()
+
+    def add(report: Report) -> None:
+        counts.update(report.counts)
+
+    LISTENERS.append(add)
     try:
         return (yield)
     finally:
-        counts: Counter = Counter()
-        for report in ASKED[before:]:
-            counts.update(report.counts)
-        item.user_properties.append((PROPERTY, dict(counts)))
+        LISTENERS.remove(add)
+        if counts:
+            item.user_properties.append((PROPERTY, dict(counts)))
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -54,15 +59,22 @@ class _Adder:
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Print the tally."""
-    terminalreporter.write_line(summary(config.stash[TALLY]))
+    """Print the tally, in red where a law failed, could not run, or none ran."""
+    if not config.option.collectonly:
+        tally = config.stash[TALLY]
+        bad = not ran(tally) or tally["FAIL"] or tally["ERROR"]
+        terminalreporter.write_line(summary(tally), red=bool(bad), bold=bool(bad))
+
+
+def ran(counts: Mapping[str, int]) -> int:
+    """How many laws gave a verdict."""
+    return sum(counts.get(status, 0) for status in ("PASS", "FAIL", "DECLARED"))
 
 
 def summary(counts: Mapping[str, int]) -> str:
     """One line; that none ran is said as well."""
     words = {"PASS": "passed", "FAIL": "failed", "DECLARED": "declared", "ERROR": "could not run"}
-    told = {word: counts.get(status, 0) for status, word in words.items()}
-    if not any(told.values()):
-        return "laws: none ran"
-    ran = sum(told.values()) - told["could not run"]
-    return f"laws: ran {ran}: " + ", ".join(f"{count} {word}" for word, count in told.items())
+    told = [f"{counts.get(status, 0)} {word}" for status, word in words.items()]
+    if not ran(counts) and not counts.get("ERROR"):
+        return "laws: NONE RAN: no test asked a law, so that green says nothing about estimators"
+    return f"laws: ran {ran(counts)}: {', '.join(told)}"

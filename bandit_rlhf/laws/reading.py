@@ -28,7 +28,7 @@ FORMULAS = {
 
 def category(got: np.ndarray, expected: np.ndarray) -> str:
     """The class of a failure, kept by shrinking: "nonfinite", "vanishing", "scale" or "other"."""
-    if not np.isfinite(got).all():
+    if not (np.isfinite(got).all() and np.isfinite(expected).all()):
         return "nonfinite"
     if expected.any() and not got.any():
         return "vanishing"
@@ -71,7 +71,7 @@ def _slope(got: np.ndarray, expected: np.ndarray) -> float | None:
     """The c with got = c * expected, if there is one and two entries tell."""
     got, expected = got.ravel(), expected.ravel()
     norm = float(expected @ expected)
-    if norm == 0 or np.count_nonzero(expected) < 2:
+    if not np.isfinite(got).all() or not 0 < norm < np.inf or np.count_nonzero(expected) < 2:
         return None
     slope = float(got @ expected) / norm
     residual = np.abs(got - slope * expected).max()

@@ -26,10 +26,8 @@ def winner_law(f, law, reward, n):
 
 def kl_bound(f, law, reward, n):
     """B3: the divergence from the law of one draw is at most ln n - (n - 1) / n."""
-    won = f(law, reward, n)
-    some = won > 0
-    terms = won[some] * np.log(won[some] / law[some])
-    bound = math.log(n) - (n - 1) / n
+    won, bound = f(law, reward, n), math.log(n) - (n - 1) / n
+    terms = np.where(won == 0, 0.0, won * np.log(won / law))
     return max(terms.sum(), bound), bound, 1 + np.abs(terms).sum()
 
 

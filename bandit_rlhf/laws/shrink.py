@@ -1,12 +1,13 @@
 """Make a failing case smaller: fewer and simpler choices, failing in the same way."""
 
+import time
 from collections.abc import Callable
 
 Fails = Callable[[bytes], bool]
 
 
-def shrunk(content: bytes, fails: Fails, calls: int = 400) -> bytes:
-    r"""The simplest bytes found, within so many trials, that still fail.
+def shrunk(content: bytes, fails: Fails, calls: int = 400, seconds: float = 5.0) -> bytes:
+    r"""The simplest bytes found, within so many trials and seconds, that still fail.
 
     Blocks of choices are set to the simplest (0), large blocks first, then taken out, then each
     choice is lowered by bisection; again until nothing helps.
@@ -14,14 +15,14 @@ def shrunk(content: bytes, fails: Fails, calls: int = 400) -> bytes:
     >>> shrunk(bytes([9, 200, 3, 77]), lambda content: max(content, default=0) >= 64)
     b'\x00\x00\x00@'
     """
-    left = calls
+    left, end = calls, time.monotonic() + seconds
     seen: dict[bytes, bool] = {}
 
     def still(candidate: bytes) -> bool:
         nonlocal left
         candidate = candidate.rstrip(b"\0")
         if candidate not in seen:
-            if left <= 0:
+            if left <= 0 or time.monotonic() > end:
                 return False
             left -= 1
             seen[candidate] = fails(candidate)

@@ -104,8 +104,9 @@ class Subject:
                 for p in there
             )
             return "" if fits else None
-        names = [p.name for p in parameters]
-        moved = place >= self.kind.required and own in names and names.index(own) != place
+        at = next((k for k, p in enumerate(parameters) if p.name == own), place)
+        worded = parameters[at : at + 1] and parameters[at].kind is inspect.Parameter.KEYWORD_ONLY
+        moved = place >= self.kind.required and (at != place or worded)
         return own if self.contract.names or moved else ""
 
     def takes(self, name: str) -> bool:
@@ -121,13 +122,13 @@ class Subject:
         answer = self._run(places, words)
         if self.shares:
             self._share(arrays, places, words)
-        elif "fixed" not in self._told:  # once: whether it draws inside
-            self._told["fixed"] = True
+        elif "fixed" not in self._told:  # until seen to be: whether it draws inside
             if not _same_answer(answer, self._run(*self._arguments(arrays, named))):
                 raise Random(
                     "two calls on the same arguments differ, but should agree: fix its randomness, "
                     "or check the expectation it is meant to have"
                 )
+            self._told["fixed"] = True
         return self._judged(answer, arrays, named)
 
     def slope(self, place: int, direction: np.ndarray, *arrays: Any) -> Any:
@@ -185,7 +186,7 @@ class Subject:
                 return self.function(*places, **words)
         except CannotJudge:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # whoever exits has not passed
             raise Raised(f"raised {type(error).__name__}: {error}") from error
 
     def _share(self, arrays: tuple[Any, ...], places: list, words: dict) -> None:
@@ -193,8 +194,9 @@ class Subject:
         for place, (name, array) in enumerate(zip(self.kind.arguments, arrays, strict=False)):
             if isinstance(array, np.ndarray) and self.ways[place] is not None:
                 own = words.get(self.contract.names.get(name, name)) if words else None
-                left = places[place] if own is None else own
-                array[...] = self._back(np.asarray(left)).astype(array.dtype)
+                left = self._back(np.asarray(places[place] if own is None else own))
+                turned = name == "mask" and self.contract.mask == "pad"
+                array[...] = (~left if turned else left).astype(array.dtype)
 
     # Coming out
 
@@ -231,11 +233,12 @@ class Subject:
         if isinstance(part, (np.ndarray, np.generic)):
             if part.dtype.kind != "f" and self.kind.like != "" and not self.kind.whole:
                 raise WrongResult(f"returned dtype {part.dtype}, but should be {self.dtype}")
-            if part.dtype.kind == "f" and part.dtype != self.dtype and part.ndim:
+            kept = part.dtype == self.dtype or self.kind.widens
+            if part.dtype.kind == "f" and not kept and part.ndim:
                 raise WrongResult(
                     f"returned dtype {part.dtype}, but should be {self.dtype}, as it was given"
                 )
-        return self.contract.sign * self._back(np.asarray(part, dtype=np.float64))
+        return np.asarray(self.contract.sign * self._back(np.asarray(part, dtype=np.float64)))
 
 
 @contextlib.contextmanager

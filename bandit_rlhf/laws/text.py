@@ -20,7 +20,7 @@ WIDTH = 16
 
 
 def report_text(report: Report) -> str:
-    """Failures in full, everything else in a line, and the tally."""
+    """Failures in full, everything else in a line for each thing said, and the tally."""
     lines = [f"{report.subject} as {report.kind}"]
     for verdict in report.of(Status.FAIL):
         lines += ["", failure_text(verdict, report.kind), ""]
@@ -28,8 +28,11 @@ def report_text(report: Report) -> str:
     if passed:
         lines.append(f"{'PASS':{WIDTH}}{' '.join(passed)}")
     for status in (Status.ERROR, Status.DECLARED, Status.PRECONDITION, Status.NOT_APPLICABLE):
+        said: dict[str, list[str]] = {}
         for verdict in report.of(status):
-            lines.append(f"{status:{WIDTH}}{verdict.law}: {verdict.reading}")
+            said.setdefault(verdict.reading, []).append(verdict.law)
+        for reading, laws in said.items():
+            lines.append(f"{status:{WIDTH}}{' '.join(laws)}: {' '.join(reading.split())}")
     return "\n".join([*lines, report.tally])
 
 

@@ -52,7 +52,8 @@ def _value_loss(source: Source) -> Arguments:
 
 def _per_decision(source: Source) -> Arguments:
     rewards, mask = _tokens(source, 1)
-    return rewards, _log_probs(source, *mask.shape), _log_probs(source, *mask.shape), mask
+    log_probs = (_log_probs(source, *mask.shape) / 8 for _ in range(2))
+    return rewards, *log_probs, mask
 
 
 def _kl(source: Source) -> Arguments:

@@ -134,6 +134,12 @@ def whole_weight(log_prob, ref_log_prob, old_log_prob):
     return ratio * (log_prob - ref_log_prob)
 
 
+@estimator("kl", claims={"zero_at_reference", "clamped"}, facts={"band": (-1.0, 1.0)})
+def cut_ratio(log_prob, ref_log_prob):
+    """k1 within -1..1."""
+    return np.minimum(np.maximum(log_prob - ref_log_prob, -1), 1)
+
+
 @estimator("kl_controller", facts={"target": 6.0})
 def by_logarithm(beta, kl):
     """An exponential controller on the logarithm of the error."""
@@ -210,5 +216,6 @@ TWINS = (
     Twin("third_by_expm1", "kl", "rewrite", "k3", third_by_expm1),
     Twin("half_square", "kl", "rewrite", "k2", half_square),
     Twin("whole_weight", "kl", "rewrite", "weighted k1", whole_weight),
+    Twin("cut_ratio", "kl", "rewrite", "k1 in a declared band", cut_ratio),
     Twin("by_logarithm", "kl_controller", "rewrite", "another controller", by_logarithm),
 )

@@ -24,7 +24,7 @@ def _entropy(log_p):
 
 @estimator("entropy", claims=(*WORDS, "finite"))
 def log_sum_less_mean(logits):
-    """ln sum e^l minus the mean logit."""
+    """The logarithm of the sum of e^l, less the mean logit."""
     log_sum = np.logaddexp.reduce(logits, axis=-1)
     p = np.exp(logits - log_sum[..., None])
     return log_sum - np.sum(p * logits, axis=-1)

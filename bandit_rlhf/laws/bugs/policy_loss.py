@@ -181,6 +181,14 @@ def attached_sampler(log_prob, old_log_prob, advantages, mask):
     return -(advantages * ratio).where(mask, log_prob.new_zeros(())).sum() / len(mask)
 
 
+@estimator("policy_loss", claims={"no_leak", "on_policy_gradient"}, backend="torch")
+def detached_sampler(log_prob, old_log_prob, advantages, mask):
+    """The sampler and the advantages without their graphs."""
+    nothing = log_prob.new_zeros(())
+    gaps = (log_prob - old_log_prob.detach()).where(mask, nothing)
+    return -(advantages.detach().where(mask, nothing) * gaps.exp()).sum() / len(mask)
+
+
 @estimator("policy_loss", claims={"on_policy_gradient", "unit_ratio"})
 def first_token_alone(log_prob, old_log_prob, advantages, mask):
     """Only the first token of each string is trained."""
@@ -234,7 +242,7 @@ BUGS = (
     Bug(
         "unmasked_mean",
         "aggregation",
-        ("U1", "U2"),
+        ("U1", "U1-gradient", "U2"),
         "allenai/open-instruct PR 535",
         "an unmasked mean of loss and KL",
         unmasked_mean,
@@ -355,5 +363,6 @@ TWINS = (
     Twin("row_by_row", "aggregation", "rewrite", "by a loop", row_by_row),
     Twin("score_by_loop", "policy_loss", "rewrite", "by a loop", score_by_loop),
     Twin("minimum_of_gains", "policy_loss", "rewrite", "-min(x) = max(-x)", minimum_of_gains),
+    Twin("detached_sampler", "policy_loss", "rewrite", "graphs cut", detached_sampler),
     Twin("whole_ratio", "policy_loss", "rewrite", "importance sampling of strings", whole_ratio),
 )

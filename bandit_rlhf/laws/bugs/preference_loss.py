@@ -142,6 +142,13 @@ def both_labels(chosen, rejected, ref_chosen, ref_rejected, label_smoothing=0.0)
     return (1 - label_smoothing) * _softplus(-h) + label_smoothing * _softplus(h)
 
 
+@estimator("preference_loss", claims={"reduction", "monotone", "finite"})
+def mean_of_tokens(chosen_log_prob, rejected_log_prob, chosen_length, rejected_length):
+    """SimPO without a margin."""
+    gap = chosen_log_prob / chosen_length - rejected_log_prob / rejected_length
+    return _softplus(-gap)
+
+
 @estimator("mismatch")
 def reversal(count):
     """The middle of an odd number of pairs stays in its place."""
@@ -190,6 +197,15 @@ def without_reference(log_prob, ref_log_prob, desirable, reference_point):
     """The reference policy is left out."""
     gain = 0.5 * (log_prob - reference_point)
     return np.where(desirable, _value(-gain), _value(gain)).astype(log_prob.dtype)
+
+
+@estimator("unpaired_loss", claims={"no_leak", "monotone"}, backend="torch")
+def detached_point(log_prob, ref_log_prob, desirable, reference_point):
+    """The reference point and the reference without their graphs."""
+    import torch
+
+    gain = 0.5 * (log_prob - ref_log_prob.detach() - reference_point.detach())
+    return torch.sigmoid(torch.where(desirable, -gain, gain))
 
 
 @estimator("unpaired_loss", claims={"no_leak"}, backend="torch")
@@ -281,6 +297,8 @@ TWINS = (
     Twin("logistic", "preference_loss", "rewrite", "DPO by logaddexp", logistic),
     Twin("mean_logistic", "preference_loss", "rewrite", "a declared mean", mean_logistic),
     Twin("both_labels", "preference_loss", "rewrite", "cDPO", both_labels),
+    Twin("mean_of_tokens", "preference_loss", "rewrite", "means over tokens", mean_of_tokens),
     Twin("by_two_halves", "mismatch", "rewrite", "another cycle", by_two_halves),
+    Twin("detached_point", "unpaired_loss", "rewrite", "a graph cut", detached_point),
     Twin("two_values", "unpaired_loss", "rewrite", "KTO", two_values),
 )
