@@ -47,7 +47,7 @@ def ips(rewards: Array, log_prob: Array, behaviour_log_prob: Array) -> Array:
     4.0
     """
     xp = array_namespace(rewards)
-    return xp.mean(xp.exp(_gaps("ips", rewards, log_prob, behaviour_log_prob)) * rewards)
+    return xp.mean(xp.exp(_log_weights("ips", rewards, log_prob, behaviour_log_prob)) * rewards)
 
 
 @estimator(
@@ -79,7 +79,7 @@ def clipped_ips(
     6.0
     """
     largest = _check.positive("largest", largest, "clipped_ips")
-    gaps = _gaps("clipped_ips", rewards, log_prob, behaviour_log_prob)
+    gaps = _log_weights("clipped_ips", rewards, log_prob, behaviour_log_prob)
     return array_namespace(rewards).mean(_cut(gaps, largest, beyond=largest) * rewards)
 
 
@@ -104,7 +104,7 @@ def snips(rewards: Array, log_prob: Array, behaviour_log_prob: Array) -> Array:
     2.0
     """
     xp = array_namespace(rewards)
-    gaps = _gaps("snips", rewards, log_prob, behaviour_log_prob)
+    gaps = _log_weights("snips", rewards, log_prob, behaviour_log_prob)
     weights = xp.exp(gaps - xp.max(gaps))  # a common factor cancels, and the largest is 1
     return xp.sum(weights * rewards) / xp.sum(weights)
 
@@ -146,7 +146,9 @@ def per_decision(
         log_prob=log_prob,
         behaviour_log_prob=behaviour_log_prob,
     )
-    gamma = _check.non_negative("gamma", gamma, "per_decision")
+    if not 0 <= _check.real("gamma", gamma, "per_decision") <= 1:
+        got = f"gamma is {gamma:g}"
+        raise ValueError(_check.complaint(got, "within 0 to 1", "per_decision"))
     xp = array_namespace(rewards)
     gaps = kept(log_prob, mask) - kept(behaviour_log_prob, mask)
     real = xp.astype(xp.astype(mask, xp.bool), rewards.dtype)
@@ -185,7 +187,8 @@ def direct_method(
     >>> float(direct_method(one, one, one, one, np.array([0.25, 0.75])))
     0.5
     """
-    same_shape("direct_method", rewards=rewards, baseline=baseline)
+    model = {"predicted": predicted, "baseline": baseline}
+    _log_weights("direct_method", rewards, log_prob, behaviour_log_prob, **model)  # judges them
     return array_namespace(baseline).mean(baseline)
 
 
@@ -218,8 +221,8 @@ def doubly_robust(
     >>> float(doubly_robust(3 * one, np.log([0.5]), np.log([0.25]), 2 * one, one))
     3.0
     """
-    gaps = _gaps("doubly_robust", rewards, log_prob, behaviour_log_prob)
-    same_shape("doubly_robust", rewards=rewards, predicted=predicted, baseline=baseline)
+    model = {"predicted": predicted, "baseline": baseline}
+    gaps = _log_weights("doubly_robust", rewards, log_prob, behaviour_log_prob, **model)
     xp = array_namespace(rewards)
     return xp.mean(baseline + xp.exp(gaps) * (rewards - predicted))
 
@@ -264,19 +267,21 @@ def switch(
     if not threshold >= 0:
         got = f"threshold is {threshold!r}"
         raise ValueError(_check.complaint(got, "at least 0", "switch"))
-    gaps = _gaps("switch", rewards, log_prob, behaviour_log_prob)
-    same_shape("switch", rewards=rewards, predicted=predicted, baseline=baseline)
+    model = {"predicted": predicted, "baseline": baseline}
+    gaps = _log_weights("switch", rewards, log_prob, behaviour_log_prob, **model)
     weights = _cut(gaps, threshold, beyond=0.0)
     return array_namespace(rewards).mean(baseline + weights * (rewards - predicted))
 
 
-def _gaps(where: str, rewards: Array, log_prob: Array, behaviour_log_prob: Array) -> Array:
-    """ln w [draw], of draws that are there."""
-    same_shape(where, rewards=rewards, log_prob=log_prob, behaviour_log_prob=behaviour_log_prob)
+def _log_weights(
+    where: str, rewards: Array, log_prob: Array, sampler: Array, **model: Array
+) -> Array:
+    """The logarithms of w [draw], of draws that are there and have all they need."""
+    same_shape(where, rewards=rewards, log_prob=log_prob, behaviour_log_prob=sampler, **model)
     if rewards.ndim != 1 or not rewards.shape[0]:
         got = f"rewards has shape {tuple(rewards.shape)}"
         raise ValueError(_check.complaint(got, "[draw], not empty", where))
-    return log_prob - behaviour_log_prob
+    return log_prob - sampler
 
 
 def _cut(gaps: Array, most: float, beyond: float) -> Array:

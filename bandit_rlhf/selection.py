@@ -122,21 +122,21 @@ def max_of_k(rewards: ArrayLike, k: int) -> float:
     sum_i C(i-1, k-1)/C(n, k) r_(i),   r_(1) <= ... <= r_(n)
 
     Args:
-        rewards: of n independent draws, [draw].
+        rewards: of n independent draws, [draw], finite.
         k: within 1 to n.
 
     Returns:
         a number in the rewards' unit.
 
     Raises:
-        ValueError: k above n, for which there is no such subset.
+        ValueError: k above n, for which there is no such subset; a reward that is not finite.
 
     Law B6. Pass@k is this for rewards 0 and 1. Source: Chen et al. 2021 (2107.03374), generalised.
 
     >>> round(max_of_k([0.0, 1.0, 0.0], k=2), 6)
     0.666667
     """
-    values = np.sort(np.asarray(rewards, dtype=float))
+    values = np.sort(_check.finite("rewards", rewards, "max_of_k"))
     k = _check.integer_at_least("k", k, 1, "max_of_k")
     if values.ndim != 1 or k > len(values):
         got = f"k is {k} for rewards of shape {values.shape}"

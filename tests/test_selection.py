@@ -1,5 +1,6 @@
 """Best-of-n against all n-tuples on fractions, its bounds, and its limits."""
 
+import itertools
 import math
 from collections.abc import Callable
 from fractions import Fraction
@@ -195,6 +196,64 @@ def test_control_a_win_rate_without_half_ties_is_caught() -> None:
     assert strict == 0.0
 
 
+# Pass@k and max@k
+
+
+@given(n=st.integers(1, 40), data=st.data())
+def test_pass_at_k_is_the_ratio_of_binomials(n: int, data: st.DataObject) -> None:
+    c, k = data.draw(st.integers(0, n)), data.draw(st.integers(1, n))
+    exact = 1 - Fraction(math.comb(n - c, k), math.comb(n, k))
+    assert selection.pass_at_k(n, c, k) == pytest.approx(float(exact), abs=1e-14)
+
+
+@pytest.mark.parametrize("k", [1, 2, 5])
+def test_pass_at_k_is_unbiased_where_the_plug_in_is_not(k: int) -> None:
+    """Sum over the binomial law of c: 1 - (1-p)^k, which 1 - (1 - c/n)^k stays below."""
+    n, p = 6, Fraction(3, 10)
+    chances = [math.comb(n, c) * p**c * (1 - p) ** (n - c) for c in range(n + 1)]
+    mean = sum(float(x) * selection.pass_at_k(n, c, k) for c, x in enumerate(chances))
+    assert mean == pytest.approx(float(1 - (1 - p) ** k), abs=1e-14)
+    plug_in = sum(x * (1 - (1 - Fraction(c, n)) ** k) for c, x in enumerate(chances))
+    assert (plug_in < 1 - (1 - p) ** k) == (k > 1)
+
+
+@given(rewards=st.lists(st.integers(-5, 5), min_size=1, max_size=7), data=st.data())
+def test_max_of_k_is_the_mean_over_subsets(rewards: list[int], data: st.DataObject) -> None:
+    k = data.draw(st.integers(1, len(rewards)))
+    best = [max(subset) for subset in itertools.combinations(rewards, k)]
+    exact = Fraction(sum(best), len(best))
+    assert selection.max_of_k(rewards, k) == pytest.approx(float(exact), abs=1e-13)
+
+
+def test_max_of_k_joins_the_mean_the_maximum_and_pass_at_k() -> None:
+    rewards = np.array([0.5, -1.0, 2.0, 0.25])
+    before = rewards.copy()
+    assert selection.max_of_k(rewards, 1) == pytest.approx(rewards.mean(), rel=1e-15)
+    assert selection.max_of_k(rewards, 4) == 2.0
+    np.testing.assert_array_equal(rewards, before)
+    correct = [1.0] * 3 + [0.0] * 5
+    for k in range(1, 9):
+        expected = selection.pass_at_k(8, 3, k)
+        assert selection.max_of_k(correct, k) == pytest.approx(expected, abs=1e-15)
+
+
+def test_max_of_k_estimates_the_mean_under_the_best_of_k() -> None:
+    """Its mean over all triples of draws is the reward under `best_of_n_law`."""
+    law, reward, k = np.array([0.2, 0.5, 0.3]), np.array([1.0, 0.0, 3.0]), 2
+    mean = sum(
+        law[list(y)].prod() * selection.max_of_k(reward[list(y)], k)
+        for y in itertools.product(range(3), repeat=3)
+    )
+    assert mean == pytest.approx(selection.best_of_n_law(law, reward, k) @ reward, abs=1e-14)
+
+
+def test_counts_in_the_thousands_do_not_overflow() -> None:
+    exact = 1 - Fraction(math.comb(9000, 5000), math.comb(10_000, 5000))
+    assert selection.pass_at_k(10_000, 1000, 5000) == pytest.approx(float(exact), abs=1e-14)
+    ranks = np.arange(1.0, 3001.0)  # E max of k of 1..n is k (n+1)/(k+1)
+    assert selection.max_of_k(ranks, 1000) == pytest.approx(1000 * 3001 / 1001, rel=1e-12)
+
+
 # Bad input
 
 
@@ -209,6 +268,12 @@ def test_errors_name_what_is_wrong() -> None:
             r"^reward has shape \(2,\), but should be \(1,\) = \[atom\]",
             lambda: selection.best_of_n_law([1.0], [0.0, 1.0], 2),
         ),
+        (r"^n, c, k = 2, 3, 1, but should be c <= n", lambda: selection.pass_at_k(2, 3, 1)),
+        (r"^n, c, k = 2, 1, 3", lambda: selection.pass_at_k(2, 1, 3)),
+        (r"^k is 0", lambda: selection.pass_at_k(2, 1, 0)),
+        (r"^c is -1", lambda: selection.pass_at_k(2, -1, 1)),
+        (r"^k is 3 for rewards of shape \(2,\)", lambda: selection.max_of_k([0.0, 1.0], 3)),
+        (r"^rewards\[1\] is nan", lambda: selection.max_of_k([0.0, math.nan], 1)),
         (r"^other sums to 0\.9", lambda: selection.win_rate([1.0], [0.9], [0.0])),
     ]
     for message, wrong in cases:

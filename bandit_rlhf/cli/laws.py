@@ -3,7 +3,7 @@
 >>> run(Options(kind="mismatch"))
 mismatch: number of pairs -> which completion each prompt is matched with (KTO's reference)
   claims: derangement
-  D10           derangement             reference pairs are a derangement
+  D10             derangement             reference pairs are a derangement
 1 law
 0
 """
@@ -49,7 +49,7 @@ def run(options: Options) -> int:
         print(f"  claims: {', '.join(kind.claims)}")
         for law in suite.of_kind(kind.name):
             theorem = f" [{', '.join(law.theorem)}]" if law.theorem else ""
-            print(f"  {law.id:<14}{law.claim or '(all)':<24}{law.title}{theorem}")
+            print(f"  {law.id:<15} {law.claim or '(all)':<24}{law.title}{theorem}")
     print(f"{len(listed)} law{'s' if len(listed) != 1 else ''}")
     return 0
 

@@ -21,7 +21,7 @@ from bandit_rlhf.laws.judging import PROFILES, Profile, claims_of, finding, verd
 from bandit_rlhf.laws.kinds import kind_named
 from bandit_rlhf.laws.law import Inapplicable, Law
 from bandit_rlhf.laws.source import Source
-from bandit_rlhf.laws.subject import CannotJudge, Raised, Subject
+from bandit_rlhf.laws.subject import CannotJudge, Raised, Subject, time_limit
 from bandit_rlhf.laws.verdict import LawsBroken, Report, Status, Verdict
 
 Dtype = Literal["float64", "float32", "both"]
@@ -131,9 +131,9 @@ def backend_of(function: Callable[..., Any], contract: Contract, asked: tuple[La
         for backend in ("numpy", "torch"):
             subject = Subject(function, contract, "float64", backend)
             try:
-                finding(
-                    law, subject, law.draw(Source(bytes(range(1, 200)))), law.facts_of(contract)
-                )
+                case = law.draw(Source(bytes(range(1, 200))))
+                with time_limit(PROFILES["dev"].seconds):
+                    finding(law, subject, case, law.facts_of(contract))
             except (Raised, Inapplicable) as error:
                 raised[backend] = isinstance(error, Raised)
             except CannotJudge:

@@ -20,7 +20,7 @@ from bandit_rlhf.laws.gradient import FINER
 from bandit_rlhf.laws.law import Case, Finding, Inapplicable, Law, judge
 from bandit_rlhf.laws.shrink import shrunk
 from bandit_rlhf.laws.source import Source
-from bandit_rlhf.laws.subject import CannotJudge, Subject, time_limit
+from bandit_rlhf.laws.subject import CannotJudge, Subject, WrongResult, time_limit
 from bandit_rlhf.laws.verdict import Status, Verdict
 
 CHOICES = 512
@@ -108,8 +108,12 @@ def finding(law: Law, subject: Subject, case: Case, facts: Mapping[str, Any]) ->
 
 
 def _asked(law: Law, subject: Subject, case: Case, facts: Mapping[str, Any]) -> Finding:
-    with np.errstate(all="ignore"):  # what overflows is judged, not warned of
-        return judge(law, law.body(subject, **case, **facts), subject.dtype)
+    try:
+        with np.errstate(all="ignore"):  # what overflows is judged, not warned of
+            outcome = law.body(subject, **case, **facts)
+    except (ValueError, IndexError, TypeError) as error:  # of the judge, on what it was given
+        raise WrongResult(f"returned what law {law.id} cannot work with: {error}") from error
+    return judge(law, outcome, subject.dtype)
 
 
 def applicable(law: Law, subject: Subject) -> None:

@@ -106,5 +106,6 @@ def _residual(got: np.ndarray, expected: np.ndarray) -> str:
     gap = float(np.abs(got - expected).max())
     if got.size == 1:
         return f"differs by {float(got.ravel()[0] - expected.ravel()[0]):.4g} (ratio {slope:.6g})"
-    left = float(np.linalg.norm(got - slope * expected) / np.linalg.norm(got)) if got.any() else 0.0
+    with np.errstate(over="ignore", invalid="ignore"):
+        left = np.linalg.norm(got - slope * expected) / np.linalg.norm(got) if got.any() else 0.0
     return f"not a scale: slope {slope:.4g}, {left:.2g} of it lies elsewhere; largest gap {gap:.4g}"

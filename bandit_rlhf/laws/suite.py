@@ -54,6 +54,8 @@ def law(name: str, kind: str | None = None) -> Law:
     Raises:
         ValueError: there is none; the message proposes the nearest.
     """
+    if kind is not None:
+        kind_named(kind)
     known = {x.id: x for x in reversed(laws()) if kind in (None, x.kind)}
     if name in known:
         return known[name]

@@ -85,9 +85,12 @@ def _answer(answer: Any) -> str:
 def _reading(found: Difference) -> str:
     if found.sort == "refuses":
         return "one of them refuses"
-    if np.shape(found.first) != np.shape(found.second):
+    if found.sort == "shape":
         return "their shapes differ"
-    return reading(np.asarray(found.first), np.asarray(found.second), found.size, {})
+    one, other = np.asarray(found.first), np.asarray(found.second)
+    if np.isfinite(one).all():  # what is not finite is the deviation
+        one, other = (one, other) if np.isfinite(other).all() else (other, one)
+    return reading(one, other, found.size, {})
 
 
 def _program(found: Difference) -> str:

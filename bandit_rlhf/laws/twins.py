@@ -73,23 +73,18 @@ class _Pair:
 
     def _agreed(self, arrays: Any, named: Mapping[str, Any], place: int | None) -> Any:
         """What both answer, as a value or as the gradient in one place."""
-        answers = []
-        for subject in self.subjects:
-            try:
-                answers.append(
-                    subject(*arrays, **named) if place is None else subject.grad(place, *arrays)
-                )
-            except CannotJudge as error:
-                answers.append(error)
-        first, second = answers
-        if isinstance(first, CannotJudge) and isinstance(second, CannotJudge):
+        first, second = (_answer(subject, arrays, named, place) for subject in self.subjects)
+        where = self.subjects, arrays, named, place
+        refused = [isinstance(answer, CannotJudge) for answer in (first, second)]
+        if all(refused):
             raise _Refused(str(first))
-        refused = isinstance(first, CannotJudge) or isinstance(second, CannotJudge)
-        one, other = (first, second) if refused else self._compared(first, second, arrays)
-        size = np.inf if refused else self._size(one, other, arrays)
+        if any(refused):
+            raise _Differ(Difference(*where, first, second, np.inf, "refuses"))
+        one, other = self._compared(first, second, arrays)
+        size = self._size(one, other, arrays)
         if size > self.rounding:
-            words = "refuses" if refused else category(one, other)
-            raise _Differ(Difference(self.subjects, arrays, named, place, one, other, size, words))
+            sort = category(one, other) if one.shape == other.shape else "shape"
+            raise _Differ(Difference(*where, one, other, size, sort))
         return first
 
     def _compared(self, first: Any, second: Any, arrays: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -110,13 +105,22 @@ class _Pair:
         """How far they are apart, in units in the last place of the terms that make them."""
         if one.shape != other.shape:
             return np.inf
-        terms = [x for x in (*arrays, one, other) if getattr(x, "dtype", bool) != bool]
+        numbers = map(np.asarray, (*arrays, one, other))
+        terms = [x for x in numbers if x.dtype != np.bool_]
         scale = 1 + sum(np.abs(x[np.isfinite(x)]).sum() for x in terms)
         same = (one == other) | (np.isnan(one) & np.isnan(other))
         with np.errstate(invalid="ignore"):
             gap = np.where(same, 0.0, np.abs(one - other))
         unit = float(np.finfo(self.subjects[0].dtype).eps)
         return float(np.where(np.isnan(gap), np.inf, gap).max(initial=0.0) / (unit * scale))
+
+
+def _answer(subject: Subject, arrays: Any, named: Mapping[str, Any], place: int | None) -> Any:
+    """The value or gradient, or the error that stands for a refusal."""
+    try:
+        return subject(*arrays, **named) if place is None else subject.grad(place, *arrays)
+    except CannotJudge as error:
+        return error
 
 
 def assert_twins(

@@ -1,0 +1,320 @@
+"""Mutate the reference estimators, one point at a time: do the laws notice? `make mutate`.
+
+A mutant is one changed operator, constant, comparison, choice or call in a function that carries a
+contract, or in one that such a function calls. It is killed if some law of some estimator of its
+room no longer holds. Guards of arguments are not mutated: they have tests of their own. Survivors
+are printed; those that change nothing stand in `EQUIVALENT` with the reason.
+"""
+
+import ast
+import copy
+import importlib
+import importlib.abc
+import importlib.util
+import inspect
+import multiprocessing
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from rich.progress import track
+
+ROOMS = {
+    "advantage": ("baselines", "normalised", "returns", "whitening"),
+    "policy_loss": (
+        "ratio",
+        "clipping",
+        "surrogate",
+        "aggregation",
+        "recipe",
+        "losses",
+        "value_loss",
+    ),
+    "divergence": ("estimates", "weighted", "placement", "entropies"),
+    "preference_loss": ("_logistic", "against_reference", "reference_free", "unpaired"),
+    "off_policy": ("",),
+    "selection": ("",),
+}
+GOAL = 0.99
+GUARDS = {"tokens", "table", "same_shape", "same", "integer_at_least"}
+SWAPS = {
+    "maximum": "minimum",
+    "minimum": "maximum",
+    "max": "min",
+    "min": "max",
+    "sum": "mean",
+    "mean": "sum",
+    "exp": "expm1",
+    "expm1": "exp",
+    "log1p": "log",
+    "zeros_like": "ones_like",
+    "ones_like": "zeros_like",
+    "all": "any",
+    "any": "all",
+}
+BINARY = {
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Div,
+    ast.Div: ast.Mult,
+    ast.Pow: ast.Mult,
+}
+COMPARED = {
+    ast.Lt: (ast.LtE, ast.Gt),
+    ast.LtE: (ast.Lt, ast.Gt),
+    ast.Gt: (ast.GtE, ast.Lt),
+    ast.GtE: (ast.Gt, ast.Lt),
+    ast.Eq: (ast.NotEq,),
+    ast.NotEq: (ast.Eq,),
+    ast.Is: (ast.IsNot,),
+    ast.IsNot: (ast.Is,),
+}
+TRANSPARENT = {"kept", "detached", "expanded"}
+"""Calls that are also replaced by their first argument."""
+
+SYMMETRIC = {"where", "maximum", "minimum", "max", "min", "dot", "astype"}
+"""Calls whose first arguments are not exchanged."""
+
+EQUIVALENT: dict[tuple[str, str, str], str] = {}
+"""(module, before, after) -> why nothing changes."""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One change.
+
+    Attributes:
+        room: of the estimator.
+        module: import path.
+        line: where.
+        before: the expression.
+        after: what replaces it.
+        place: number of the node in a walk of the module, and which of its changes.
+    """
+
+    room: str
+    module: str
+    line: int
+    before: str
+    after: str
+    place: tuple[int, int]
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        return self.module, self.before, self.after
+
+
+def changes(node: ast.AST) -> Iterator[ast.AST]:
+    """Replacements of one node."""
+    match node:
+        case ast.BinOp(op=op) if type(op) in BINARY:
+            yield ast.BinOp(node.left, BINARY[type(op)](), node.right)
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            yield operand
+        case ast.UnaryOp(op=ast.Not(), operand=operand):
+            yield operand
+        case ast.Compare(ops=[op]) if type(op) in COMPARED:
+            for other in COMPARED[type(op)]:
+                yield ast.Compare(node.left, [other()], node.comparators)
+        case ast.BoolOp(op=op):
+            yield ast.BoolOp(ast.Or() if isinstance(op, ast.And) else ast.And(), node.values)
+        case ast.IfExp():
+            yield node.body
+            yield node.orelse
+        case ast.Constant(value=bool(value)):
+            yield ast.Constant(not value)
+        case ast.Constant(value=int(value)):
+            yield ast.Constant(value + 1)
+        case ast.Constant(value=float(value)):
+            yield ast.Constant(2 * value if value else 1.0)
+        case ast.Call():
+            yield from _calls(node)
+
+
+def _calls(node: ast.Call) -> Iterator[ast.AST]:
+    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+    if name in SWAPS:
+        other = copy.deepcopy(node)
+        if isinstance(other.func, ast.Attribute):
+            other.func.attr = SWAPS[name]
+        elif isinstance(other.func, ast.Name):
+            other.func.id = SWAPS[name]
+        yield other
+    if name == "where" and len(node.args) == 3:
+        yield node.args[1]
+        yield node.args[2]
+    if name in TRANSPARENT:
+        yield node.args[0]
+    if len(node.args) >= 2 and name not in SYMMETRIC:
+        yield ast.Call(node.func, [node.args[1], node.args[0], *node.args[2:]], node.keywords)
+
+
+def mutants(room: str, module: str) -> Iterator[Mutant]:
+    """All mutants of a module."""
+    tree = ast.parse(Path(str(importlib.import_module(module).__file__)).read_text())
+    for number, node in enumerate(ast.walk(tree)):
+        if number not in _mutable(tree):
+            continue
+        for which, other in enumerate(changes(node)):
+            before, after = ast.unparse(node), ast.unparse(ast.fix_missing_locations(other))
+            if before != after:
+                line = getattr(node, "lineno", 0)
+                yield Mutant(room, module, line, before, after, (number, which))
+
+
+def _mutable(tree: ast.Module) -> set[int]:
+    """Numbers of the nodes that are mutated: in reached functions, outside of guards and types."""
+    if id(tree) in _SEEN:
+        return _SEEN[id(tree)]
+    numbers = {id(node): number for number, node in enumerate(ast.walk(tree))}
+    found: set[int] = set()
+
+    def visit(node: ast.AST) -> None:
+        if isinstance(node, ast.Raise | ast.Assert | ast.JoinedStr):
+            return
+        if isinstance(node, ast.If) and isinstance(node.body[-1], ast.Raise):
+            return
+        if isinstance(node, ast.Call) and (
+            _name(node.func) in GUARDS or ast.unparse(node.func).startswith("_check.")
+        ):
+            return
+        found.add(numbers[id(node)])
+        for field, value in ast.iter_fields(node):
+            if field in ("decorator_list", "annotation", "returns"):
+                continue
+            for child in value if isinstance(value, list) else [value]:
+                if isinstance(child, ast.AST):
+                    visit(child)
+
+    for function in _reached(tree):
+        visit(function)
+    _SEEN.clear()
+    _SEEN[id(tree)] = found
+    return found
+
+
+_SEEN: dict[int, set[int]] = {}
+
+
+def _name(function: ast.AST) -> str:
+    return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+
+
+def _reached(tree: ast.Module) -> list[ast.FunctionDef]:
+    """Functions with a contract and those they reach; all functions where none has one."""
+    functions = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    first = [
+        name
+        for name, function in functions.items()
+        if any("estimator" in ast.unparse(word) for word in function.decorator_list)
+    ]
+    if not first:
+        first = [name for name in functions if name != "__post_init__"]
+    pending, seen = list(first), set()
+    while pending:
+        name = pending.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        words = {n.id for n in ast.walk(functions[name]) if isinstance(n, ast.Name)}
+        pending += [other for other in functions if other in words]
+    return [functions[name] for name in sorted(seen)]
+
+
+class _Mutated(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Imports one module with a mutant in it."""
+
+    def __init__(self, mutant: Mutant, path: str) -> None:
+        self.mutant, self.path = mutant, path
+
+    def find_spec(self, name, path=None, target=None):
+        if name != self.mutant.module:
+            return None
+        spec = importlib.util.spec_from_file_location(name, self.path, loader=self)
+        return spec
+
+    def create_module(self, spec):
+        return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        tree = ast.parse(Path(self.path).read_text())
+        number, which = self.mutant.place
+        node = list(ast.walk(tree))[number]
+        other = list(changes(node))[which]
+        replaced = _Replace(node, other).visit(tree)
+        exec(compile(ast.fix_missing_locations(replaced), self.path, "exec"), module.__dict__)
+
+
+class _Replace(ast.NodeTransformer):
+    def __init__(self, node: ast.AST, other: ast.AST) -> None:
+        self.node, self.other = node, other
+
+    def visit(self, node: ast.AST) -> ast.AST:
+        return self.other if node is self.node else self.generic_visit(node)
+
+
+def estimators(room: str) -> list:
+    """Functions with a contract in a room, by module and name."""
+    face = importlib.import_module(f"bandit_rlhf.{room}")
+    found = {getattr(face, name) for name in dir(face) if hasattr(getattr(face, name), "contract")}
+    return sorted(found, key=lambda f: (f.__module__, f.__qualname__))
+
+
+def killed(mutant: Mutant) -> bool:
+    """In a process of its own: whether a law of the room notices."""
+    from bandit_rlhf.laws.check import check_estimator
+
+    path = inspect.getfile(sys.modules[mutant.module])
+    for name in [n for n in sys.modules if n.startswith(f"bandit_rlhf.{mutant.room}")]:
+        del sys.modules[name]
+    sys.meta_path.insert(0, _Mutated(mutant, path))
+    try:
+        subjects = estimators(mutant.room)
+    except Exception:
+        return True  # it cannot even be imported
+    subjects.sort(key=lambda f: f.__module__ != mutant.module)
+    return any(not check_estimator(None, f, verify=False).holds for f in subjects)
+
+
+def main() -> int:
+    """Run all mutants on two cores and report."""
+    import torch
+
+    torch.set_num_threads(1)
+    only = set(sys.argv[1:]) or set(ROOMS)
+    found: list[Mutant] = []
+    for room, files in ROOMS.items():
+        for file in files if room in only else ():
+            module = f"bandit_rlhf.{room}" + (f".{file}" if file else "")
+            importlib.import_module(module)
+            found += mutants(room, module)
+        if room in only:
+            from bandit_rlhf.laws.check import check_estimator
+
+            assert all(check_estimator(None, f, verify=False).holds for f in estimators(room)), room
+    start = time.perf_counter()
+    with multiprocessing.get_context("fork").Pool(2, maxtasksperchild=1) as pool:
+        answers = list(track(pool.imap(killed, found, chunksize=1), total=len(found)))
+    alive = [mutant for mutant, dead in zip(found, answers, strict=True) if not dead]
+    excused = [mutant for mutant in alive if mutant.key in EQUIVALENT]
+    survivors = [mutant for mutant in alive if mutant.key not in EQUIVALENT]
+    for mutant in excused:
+        print(f"equivalent  {mutant.module}:{mutant.line}  {mutant.before}  ->  {mutant.after}")
+        print(f"            {EQUIVALENT[mutant.key]}")
+    for mutant in survivors:
+        print(f"SURVIVES    {mutant.module}:{mutant.line}  {mutant.before}  ->  {mutant.after}")
+    relevant = len(found) - len(excused)
+    share = (relevant - len(survivors)) / relevant
+    print(
+        f"{len(found)} mutants: {len(found) - len(alive)} killed, {len(excused)} equivalent, "
+        f"{len(survivors)} survive; {share:.2%} of those that are not equivalent killed "
+        f"[{time.perf_counter() - start:.0f} s]"
+    )
+    return 0 if share >= GOAL else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
