@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint bench figures proofs clean
+.PHONY: help demo debate test lint bench figures proofs clean
 
 PYTHON ?= python3
 PROFILE ?= quick
@@ -20,9 +20,9 @@ help: ## print this list
 	@echo "Another interpreter, before .venv exists: make PYTHON=python3.12 test"
 	@echo "A part of the tests: make test PYTEST_ARGS='-k exact -x'"
 
-demo: $(VENV)/.installed-experiments ## reproduce the debate: every claim, its verdict, its figure (no torch)
-	$(BIN)/python -m experiments debate --profile $(PROFILE)
-	@echo "Figures: $(CURDIR)/figures    Records: $(CURDIR)/results"
+demo: $(VENV)/.installed-experiments ## the debate's headline claims: verdicts and figures, within 3 minutes, no torch
+	$(BIN)/python -m experiments debate --headline --profile $(PROFILE)
+	@echo "Figures: $(CURDIR)/figures    Records: $(CURDIR)/results    The whole debate: make debate"
 
 test: $(VENV)/.installed-dev $(if $(wildcard proofs/_CoqProject),proofs) ## run all tests (and proofs, where there are any)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
@@ -35,6 +35,10 @@ lint: $(VENV)/.installed-dev ## ruff, pyright, import contracts
 
 bench: $(VENV)/.installed-dev ## measure speed and memory
 	@set -e; for file in benchmarks/[a-z]*.py; do echo "$$file"; $(BIN)/python "$$file"; done
+
+debate: $(VENV)/.installed-neural ## the whole debate, neural tiers included: every claim, its verdict, its figure
+	$(BIN)/python -m experiments debate --profile $(PROFILE)
+	@echo "Figures: $(CURDIR)/figures    Records: $(CURDIR)/results"
 
 figures: $(VENV)/.installed-experiments ## redraw every figure from recorded results
 	@set -e; names=$$($(BIN)/python -m experiments list --json \
@@ -63,6 +67,8 @@ $(VENV)/.created:
 	"$(PYTHON)" -m venv $(VENV)
 	@touch $@
 
+comma := ,
+
 # The build backend is installed first, from the same pins, so that nothing unpinned takes part.
 define install
 	@echo "Installing bandit-rlhf[$(1)] into $(VENV)"
@@ -73,6 +79,9 @@ endef
 
 $(VENV)/.installed-experiments: $(VENV)/.created pyproject.toml constraints.txt
 	$(call install,experiments)
+
+$(VENV)/.installed-neural: $(VENV)/.created pyproject.toml constraints.txt
+	$(call install,experiments$(comma)neural)
 
 $(VENV)/.installed-dev: $(VENV)/.created pyproject.toml constraints.txt
 	$(call install,dev)

@@ -54,7 +54,7 @@ def _main(words: Sequence[str], package: str) -> int:
     if experiment is None or experiment.name != command.name:
         experiment = load(package, command.name)
     overrides = chosen(command.config) if hasattr(command, "config") else {}
-    cells = experiment.cells(command.profile, command.seeds, overrides)
+    cells = experiment.cells(command.profile, command.seeds, overrides, command.first_seed)
     if isinstance(command, Run):
         return commands.run_experiment(package, command, cells)
     return commands.draw_experiment(experiment, command, cells)

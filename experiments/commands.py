@@ -8,7 +8,7 @@ import os
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,11 +69,17 @@ def draw_experiment(experiment: Experiment, options: Draw, cells: Sequence[Cell]
 def debate(package: str, options: Debate) -> int:
     """Run every experiment of a profile, draw it, judge its claims, and print the verdicts."""
     claims = claims_of(package)
+    if options.headline:
+        claims = tuple(claim for claim in claims if claim.headline)
     err = report.stderr()
     _require_folder(options.figures, "--figures")
     with _stdout_for_answers():
-        experiments, troubles = _load_all(package)
-        cells = {experiment.name: experiment.cells(options.profile) for experiment in experiments}
+        names = {claim.experiment for claim in claims} if options.headline else catalogue(package)
+        experiments, troubles = _load_all(package, names)
+        cells = {
+            experiment.name: experiment.cells(options.profile, first_seed=options.first_seed)
+            for experiment in experiments
+        }
         outcomes = complete(package, [*itertools.chain(*cells.values())], options)
         troubles |= _failures(outcomes)
         tables: dict[str, pl.DataFrame] = {}
@@ -163,11 +169,11 @@ def claims_of(package: str) -> tuple[Claim, ...]:
     return claims
 
 
-def _load_all(package: str) -> tuple[list[Experiment], dict[str, str]]:
-    """Every experiment that can be loaded, and why the others cannot."""
+def _load_all(package: str, names: Collection[str]) -> tuple[list[Experiment], dict[str, str]]:
+    """Every experiment of these names that can be loaded, and why the others cannot."""
     experiments: list[Experiment] = []
     troubles: dict[str, str] = {}
-    for name in catalogue(package):
+    for name in sorted(names):
         try:
             experiments.append(load(package, name))
         except CannotRun as error:

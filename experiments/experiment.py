@@ -96,17 +96,23 @@ class Experiment:
     draw: Callable[..., Any]
 
     def cells(
-        self, profile: str, seeds: int | None = None, overrides: Mapping[str, Any] | None = None
+        self,
+        profile: str,
+        seeds: int | None = None,
+        overrides: Mapping[str, Any] | None = None,
+        first_seed: int = 0,
     ) -> list[Cell]:
         """The cells of a profile, in the order of the sweep.
 
         Args:
             profile: a key of `SWEEP`.
             seeds: use this many seeds instead of the plan's.
+            first_seed: seeds count from here; a plan with one seed is exact and keeps its own.
             overrides: set these fields of every config; configs that become equal are one cell.
 
         Raises:
-            CannotRun: the sweep has no such profile, or less than one seed is asked for.
+            CannotRun: the sweep has no such profile, less than one seed is asked for, or the
+                first is below 0.
         """
         if profile not in self.sweep:
             raise CannotRun(
@@ -116,6 +122,9 @@ class Experiment:
         plan = self.sweep[profile]
         if seeds is not None and seeds < 1:
             raise CannotRun(f"seeds is {seeds}, but should be at least 1. Raise it.")
+        if first_seed < 0:
+            raise CannotRun(f"first seed is {first_seed}, but should be at least 0. Raise it.")
+        first = 0 if seeds is None and plan.seeds == 1 else first_seed
         try:
             configs = dict.fromkeys(replace(config, **overrides or {}) for config in plan.configs)
         except ValueError as error:
@@ -123,7 +132,7 @@ class Experiment:
         return [
             Cell(self.name, config, seed)
             for config in configs
-            for seed in range(seeds or plan.seeds)
+            for seed in range(first, first + (seeds or plan.seeds))
         ]
 
 

@@ -48,9 +48,11 @@ ABOUT_DEBATE = """Run every experiment, draw it, and print the verdict on every 
 
 Examples:
   python -m experiments debate --profile quick
+  python -m experiments debate --headline                (what `make demo` runs)
   python -m experiments debate --profile quick --json > verdicts.json
+  python -m experiments debate --first-seed 10           (the verdicts on other seeds)
 
-Predictions and nulls stand in experiments/claims.py before the run; verdicts are computed from the
+Predictions and nulls stand in experiments/claims/ before the run; verdicts are computed from the
 recorded rows alone. A claim whose experiment has failed cells is undecided.
 """
 
@@ -68,7 +70,9 @@ class Selection:
     profile: Profile = "quick"
     """the size of the sweep"""
     seeds: int | None = None
-    """use the seeds 0, 1, ..., SEEDS - 1; None: as many as the profile says"""
+    """how many seeds; None: as many as the profile says"""
+    first_seed: int = 0
+    """use the seeds FIRST_SEED, FIRST_SEED + 1, ..., which are cells of their own"""
     results: Path = Path("results")
     """folder of the recorded cells"""
 
@@ -93,6 +97,10 @@ class Draw(Selection):
 class Debate:
     profile: Profile = "quick"
     """the size of the sweeps"""
+    headline: tyro.conf.FlagCreatePairsOff[bool] = False
+    """only the experiments behind headline claims, within three minutes and without torch"""
+    first_seed: int = 0
+    """use the seeds FIRST_SEED, FIRST_SEED + 1, ..., to see which verdicts depend on them"""
     json: bool = False
     """print a JSON list of {id, who, statement, prediction, null, effect, interval, verdict,
     experiment, figure}, and nothing else, to stdout"""

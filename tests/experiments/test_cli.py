@@ -136,6 +136,39 @@ def test_config_and_seeds_on_the_command_line(cli, tiny, capsys):
     assert "FLOAT" in capsys.readouterr().err
 
 
+def test_another_set_of_seeds_is_another_set_of_cells(cli, tiny, capsys):
+    assert cli("debate", "--profile", "smoke", "--json") == 0
+    assert cli("debate", "--profile", "smoke", "--json", "--first-seed", "7") == 0
+    seeds = {line.split()[1] for line in tiny.logged("start")}
+    assert seeds == {"0", "1", "7", "8"}
+    assert cli("run", "waves", "--seeds", "1", "--first-seed", "40") == 0
+    assert any(line.endswith(" 40") for line in tiny.logged("start"))
+    assert cli("run", "waves", "--first-seed", "-1") == 2
+    assert "first seed is -1" in capsys.readouterr().err
+
+
+def test_an_exact_plan_keeps_its_seed(tiny):
+    from experiments.experiment import load
+
+    (cell,) = load(tiny.package, "waves").cells("full", first_seed=5)[:1]
+    assert cell.seed == 0  # the plan has one seed
+
+
+def test_headline_runs_what_its_claims_need_and_nothing_else(cli, tiny, capsys):
+    tiny.edit('    log("start", config, seed)', "    raise AssertionError", name="calm")
+    claims = (tiny.root / tiny.package / "claims.py").read_text()
+    tiny.write(
+        "claims",
+        claims + "\nfrom dataclasses import replace\n"
+        "CLAIMS = (replace(CLAIMS[0], headline=True), "
+        "replace(CLAIMS[0], id='2-calm', experiment='calm'))\n",
+    )
+    assert cli("debate", "--profile", "smoke", "--json", "--headline") == 0
+    (finding,) = json.loads(capsys.readouterr().out)
+    assert finding["id"] == "1-gain"
+    assert cli("debate", "--profile", "smoke", "--json") == 1  # the control: calm fails
+
+
 def test_help_teaches(cli, capsys):
     assert cli("--help") == 0
     assert "Exit codes" in capsys.readouterr().out
