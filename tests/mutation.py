@@ -155,8 +155,9 @@ def _calls(node: ast.Call) -> Iterator[ast.AST]:
 def mutants(room: str, module: str) -> Iterator[Mutant]:
     """All mutants of a module."""
     tree = ast.parse(Path(str(importlib.import_module(module).__file__)).read_text())
+    mutable = _mutable(tree)
     for number, node in enumerate(ast.walk(tree)):
-        if number not in _mutable(tree):
+        if number not in mutable:
             continue
         for which, other in enumerate(changes(node)):
             before, after = ast.unparse(node), ast.unparse(ast.fix_missing_locations(other))
@@ -167,8 +168,6 @@ def mutants(room: str, module: str) -> Iterator[Mutant]:
 
 def _mutable(tree: ast.Module) -> set[int]:
     """Numbers of the nodes that are mutated: in reached functions, outside of guards and types."""
-    if id(tree) in _SEEN:
-        return _SEEN[id(tree)]
     numbers = {id(node): number for number, node in enumerate(ast.walk(tree))}
     found: set[int] = set()
 
@@ -191,12 +190,7 @@ def _mutable(tree: ast.Module) -> set[int]:
 
     for function in _reached(tree):
         visit(function)
-    _SEEN.clear()
-    _SEEN[id(tree)] = found
     return found
-
-
-_SEEN: dict[int, set[int]] = {}
 
 
 def _name(function: ast.AST) -> str:
@@ -244,8 +238,8 @@ class _Mutated(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         number, which = self.mutant.place
         node = list(ast.walk(tree))[number]
         other = list(changes(node))[which]
-        replaced = _Replace(node, other).visit(tree)
-        exec(compile(ast.fix_missing_locations(replaced), self.path, "exec"), module.__dict__)
+        _Replace(node, other).visit(tree)
+        exec(compile(ast.fix_missing_locations(tree), self.path, "exec"), module.__dict__)
 
 
 class _Replace(ast.NodeTransformer):

@@ -504,7 +504,8 @@ def test_help_teaches(capsys):
     ):
         assert word in text
     assert main(["--help"]) == 0
-    assert all(name in capsys.readouterr().out for name in COMMANDS)
+    listed = capsys.readouterr().out
+    assert all(name in listed for name in COMMANDS)
 
 
 def test_every_command_has_its_three_names():

@@ -20,6 +20,7 @@ MODULES = (
     "wiring",
     "divergence",
     "preference_loss",
+    "unpaired_loss",
     "preference",
     "reward_fit",
     "off_policy",
