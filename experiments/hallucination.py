@@ -29,8 +29,8 @@ from bandit_rlhf.objective import gibbs
 from bandit_rlhf.reward import fit
 from experiments import style
 from experiments.experiment import Plan
-from experiments.judging import Judgement, all_of, at_least, at_most, bootstrap_interval, exact
-from experiments.lab.tiers import exact_world, holds_on
+from experiments.judging import Judgement, all_of, at_least, at_most, exact
+from experiments.lab.tiers import exact_world, holds_on, over_seeds
 from experiments.word_world import mean
 
 QUALITIES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -233,7 +233,7 @@ def spread(values: list[float]) -> tuple[float, tuple[float, float]]:
     """Mean and interval over seeds; an exact number has no width."""
     if len(values) == 1:
         return values[0], (values[0], values[0])
-    return float(np.mean(values)), bootstrap_interval(values, np.random.default_rng(0))
+    return float(np.mean(values)), over_seeds(values)
 
 
 def judge_threshold(table: pl.DataFrame) -> Judgement:

@@ -1,6 +1,6 @@
 """Claims on what helps against an imperfect reward, and on what RLHF can reach at all."""
 
-from experiments import hallucination
+from experiments import entropy, hallucination
 from experiments.claims.claim import Claim
 
 CLAIMS: tuple[Claim, ...] = (
@@ -40,5 +40,54 @@ CLAIMS: tuple[Claim, ...] = (
         experiment="hallucination",
         reference="Kalai, Nachum, Vempala, Zhang 2025 (arXiv:2509.04664), section 4",
         judge=hallucination.judge_threshold,
+    ),
+    Claim(
+        id="13-entropy-easy",
+        number=13,
+        who="Karpathy",
+        statement="An entropy bonus is easy in principle.",
+        prediction=(
+            "with a bonus for the entropy of whole strings the optimum is ref^(beta/(beta+tau)) "
+            "exp(r/(beta+tau)) / Z, one Gibbs recursion: the objective's slope there, and dH/d eta "
+            "against -Cov(ln pi, A) (natural) and -Cov(ln pi, pi A) (vanilla gradient), are within "
+            "1e-9 of the gradients, on both exact tiers. Effect: the largest deviation."
+        ),
+        null="the closed form is no optimum, or the entropy moves by another law.",
+        experiment="entropy",
+        reference="Cui et al. 2025 (arXiv:2505.22617); Shen 2025 (arXiv:2509.03493)",
+        judge=entropy.judge_easy,
+    ),
+    Claim(
+        id="13-entropy-reach",
+        number=13,
+        who="Karpathy",
+        statement=(
+            "RLHF collapses onto few answers; an entropy bonus would keep others within reach."
+        ),
+        prediction=(
+            "at equal proxy reward, half of the largest, a bonus for the entropy of strings (tau = "
+            "beta) raises the share of needs met by k strings by 0.05 or more over a KL penalty "
+            "alone, on every tier, at the k at which the latter meets half. Effect: that gain of "
+            "pass@k, on the worst tier."
+        ),
+        null="the KL penalty alone keeps as much within reach at the same reward: gain 0.",
+        experiment="entropy",
+        reference="Cui et al. 2025 (arXiv:2505.22617); Yue et al. 2025 (arXiv:2504.13837)",
+        judge=entropy.judge_coverage,
+    ),
+    Claim(
+        id="13-entropy-exchange",
+        number=13,
+        who="Cui et al.",
+        statement="Without intervention reward is bought with entropy: R = -a exp(H) + b.",
+        prediction=(
+            "along natural gradient without a regulariser, the reward regresses on exp(H), H the "
+            "mean token entropy, with R^2 of 0.99 or more, and no worse than on H, on every tier. "
+            "Effect: that R^2, on the worst tier."
+        ),
+        null="reward and entropy part ways, or another form fits better.",
+        experiment="entropy",
+        reference="Cui et al. 2025 (arXiv:2505.22617), section 2.4",
+        judge=entropy.judge_exchange,
     ),
 )

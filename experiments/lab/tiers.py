@@ -5,13 +5,13 @@
 - `neural`: small neural policies or rewards; sampled, over seeds.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, get_args
 
 import numpy as np
 
 from bandit_rlhf.exact.lattice import Lattice
-from experiments.judging import Verdict
+from experiments.judging import Interval, Verdict, bootstrap_interval
 from experiments.word_world import world
 
 Tier = Literal["strings", "words", "neural"]
@@ -60,3 +60,8 @@ def holds_on(verdicts: Mapping[str, Verdict]) -> str:
         if tiers:
             parts.append(f"{phrase} {', '.join(tiers)}")
     return "; ".join(parts)
+
+
+def over_seeds(values: Sequence[float]) -> Interval:
+    """95 % over seeds, by a generator of its own so that a verdict is a function of the rows."""
+    return bootstrap_interval(values, np.random.default_rng(0))

@@ -1,0 +1,71 @@
+"""Needs that a reward knows nothing of: a pair of adjacent words that somebody wants said.
+
+Whether a policy still has a pair within reach is exact on a lattice whose states remember the last
+word: the probability that a string avoids the pair is one backward sweep.
+"""
+
+import numpy as np
+
+from bandit_rlhf import corpus
+from bandit_rlhf.exact.lattice import Lattice, LatticePolicy
+from experiments.lab.tiers import last_word
+
+
+def frequent_pairs(lattice: Lattice, count: int) -> np.ndarray:
+    """Pairs of adjacent ordinary words [pair, 2], the commonest first.
+
+    All pairs, where they are at most `count`; otherwise `count` of them, at even steps in the order
+    of how probable their second word is after the first.
+    """
+    last, unknown = last_word(lattice), lattice.language.token(corpus.UNKNOWN)
+    words = [word for word in range(lattice.language.vocabulary_size) if word != unknown]
+    follows = {int(word): state for state, word in enumerate(last)}
+    pairs = np.array([(first, second) for first in words for second in words])
+    chance = np.array([lattice.log_reference[follows[a], b] for a, b in pairs])
+    pairs = pairs[np.argsort(-chance, kind="stable")]
+    if len(pairs) <= count:
+        return pairs
+    return pairs[np.linspace(0, len(pairs) - 1, count).round().astype(int)]
+
+
+def within_reach(policy: LatticePolicy, pairs: np.ndarray) -> np.ndarray:
+    """P(a string holds the pair) for every need and prompt [pair, prompt].
+
+    1 - V_0 with V_t(s) = sum_a pi_t(a|s) V_{t+1}(s a), the pair's own step left out. The
+    last word of a prompt counts as the first of a pair.
+
+    >>> from bandit_rlhf.automaton import repetition
+    >>> from bandit_rlhf.language import Language
+    >>> from bandit_rlhf.ngram import MarkovPolicy
+    >>> coin = Language(("h", "t"), 2)
+    >>> reference = MarkovPolicy.from_probs(coin, 1, [[0.5, 0.5]] * 3)
+    >>> lattice = Lattice.build(reference, {"r": repetition(coin, 1)}, [("h",)])
+    >>> within_reach(lattice.reference, np.array([[0, 0], [1, 1]])).ravel().tolist()
+    [0.5, 0.25]
+    """
+    lattice, size = policy.lattice, policy.lattice.language.vocabulary_size
+    after = last_word(lattice)[None] == pairs[:, :1]  # [pair, state]
+    second = pairs[:, 1]
+    into = lattice.successor[:, second].T  # [pair, state]
+    avoids = np.ones((len(pairs), lattice.state_count))
+    for step in reversed(range(lattice.language.horizon)):
+        probs = policy.probs[step]
+        flow = np.zeros((lattice.state_count, lattice.state_count))
+        rows = np.arange(lattice.state_count)[:, None]
+        np.add.at(flow, (rows, lattice.successor), probs[:, :size])
+        said = np.where(after, probs[:, second].T * np.take_along_axis(avoids, into, axis=1), 0.0)
+        avoids = avoids @ flow.T - said + probs[:, size:].sum(axis=1)
+    return np.clip(1 - avoids[:, lattice.start], 0.0, 1.0)
+
+
+def pass_at(lattice: Lattice, held: np.ndarray, tries: int) -> float:
+    """Mean over needs and prompts of 1 - (1 - P)^k: is what is wanted among k strings?
+
+    Args:
+        lattice: for the prompts' law.
+        held: P(a string holds the need) [need, prompt].
+        tries: k.
+    """
+    with np.errstate(divide="ignore"):
+        found = -np.expm1(tries * np.log1p(-held))
+    return float((found @ lattice.prompt_law).mean())
