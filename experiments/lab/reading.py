@@ -1,0 +1,92 @@
+"""Reading tables of optimisation paths: one curve, its turn, and numbers over seeds.
+
+A *fall* is the gold gain at the top of a curve less that at its end, in standard deviations under
+the reference; the reference itself, with gain 0, belongs to every curve.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from experiments import goodhart
+from experiments.judging import Interval, bootstrap_interval
+
+DIALS = ("misspecification", "estimation", "coverage", "tail")
+OFF: dict[str, float] = {
+    "misspecification": 0.0,
+    "estimation": math.inf,
+    "coverage": 1.0,
+    "tail": 0.0,
+}
+"""Where a dial does nothing."""
+DISTANCE = r"distance $\sqrt{\mathrm{KL}(\pi\,\Vert\,\mathrm{ref})}$, in $\sqrt{\mathrm{nats}}$"
+"""The label of every axis that shows how far a policy has moved."""
+
+
+def where(**values: Any) -> pl.Expr:
+    """Rows whose columns have these values; `config.` may be left out of a config's field.
+
+    >>> table = pl.DataFrame({"config.tier": ["words", "neural"], "method": ["tilt", "tilt"]})
+    >>> table.filter(where(method="tilt") & (pl.col("config.tier") == "words")).height
+    1
+    """
+    return pl.all_horizontal(pl.col(name) == value for name, value in values.items())
+
+
+def set_to(**values: Any) -> pl.Expr:
+    """Rows whose config has these values."""
+    return where(**{f"config.{name}": value for name, value in values.items()})
+
+
+def switched_on(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """The dials of a row's config that are not off, in order."""
+    return tuple(dial for dial in DIALS if row[f"config.{dial}"] != OFF[dial])
+
+
+def alone(table: pl.DataFrame, *dials: str) -> pl.DataFrame:
+    """The rows in which these dials are on and no other."""
+    return table.filter(
+        pl.all_horizontal(
+            (pl.col(f"config.{dial}") != OFF[dial])
+            if dial in dials
+            else (pl.col(f"config.{dial}") == OFF[dial])
+            for dial in DIALS
+        )
+    )
+
+
+def curves_by_seed(table: pl.DataFrame) -> dict[int, pl.DataFrame]:
+    """One curve a seed, from the reference outwards; the rows should hold one path a seed."""
+    parts = table.sort("distance").partition_by("seed", as_dict=True, maintain_order=True)
+    return {int(seed): parts[(seed,)] for (seed,) in sorted(parts)}
+
+
+def falls(table: pl.DataFrame) -> np.ndarray:
+    """The fall of every seed's curve [seed]."""
+    return np.array([goodhart.turn(points).fall for points in curves_by_seed(table).values()])
+
+
+def interval(values: np.ndarray) -> Interval:
+    """95 % for the mean over seeds; a point where all seeds agree, as exact results do.
+
+    The generator is fixed, so that a verdict is a function of the rows.
+    """
+    values = np.asarray(values, dtype=float)
+    if np.ptp(values) == 0:
+        return float(values[0]), float(values[0])
+    return bootstrap_interval(values, np.random.default_rng(0))
+
+
+def said(values: np.ndarray, digits: int = 2) -> str:
+    """A mean with its interval, as text."""
+    low, high = interval(values)
+    mean = f"{np.mean(values):.{digits}f}"
+    return mean if low == high else f"{mean} [{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def enough(table: pl.DataFrame) -> bool:
+    """Whether there are two seeds or more, as an interval wants them."""
+    return table.height > 0 and table["seed"].n_unique() > 1

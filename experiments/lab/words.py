@@ -1,0 +1,187 @@
+"""The word world with dials: real English, 32 tokens, a lattice in place of enumeration.
+
+The reference and the gold reward are those of `word_world`; the dials mean what they mean in the
+enumerable world, as far as a lattice can tell:
+
+    misspecification   how much of gold's charge for saying a word twice in a row is switched on;
+                       at 0 gold is linear in counts of words, which the proxy's class holds
+    estimation         N comparisons; infinity: 50,000 of one fixed draw
+    coverage           every next-word law is raised to this power and normalised
+    tail               each pair of adjacent words has an error of its own, Student's t
+
+A policy is exact in the product class of `exact.lattice`; nothing is sampled but comparisons.
+"""
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from bandit_rlhf import corpus
+from bandit_rlhf._array import Float
+from bandit_rlhf.automaton import length, repetition, token_weights
+from bandit_rlhf.exact import path_sum, reward_law
+from bandit_rlhf.exact.lattice import Lattice, LatticePolicy, Payoff
+from experiments import word_world
+from experiments.lab.dials import ERROR_SD, Dials
+from experiments.yardstick import Yardstick
+
+MANY = 50_000
+"""Comparisons that stand for infinitely many."""
+UNIT = 0.0625
+"""Grid to which weights are rounded for best-of-n, in logits."""
+PRIOR_SD = 1.0
+"""Of each word's weight, in logits."""
+
+
+@lru_cache(maxsize=8)
+def words(misspecification: float, vocabulary_size: int, horizon: int, prompts: int) -> Lattice:
+    """The reference with a gold reward of standard deviation 1, and counts of repeats and tokens.
+
+    gold = (1 - m) linear + m (linear, but the charge for a word said twice in a row), m the dial.
+    """
+    text = corpus.english_text()
+    reference = corpus.from_text(text, order=1, horizon=horizon, vocabulary_size=vocabulary_size)
+    language, said = reference.language, list(corpus.sentences(text))
+    openings, law = word_world.frequent_openings(said, language, prompts)
+    charged = word_world.gold_reward(language, said)
+    # Before the first word nothing can be said twice: that state's row is the linear part.
+    linear = token_weights(language, charged.edge[0])
+    raw = misspecification * charged + (1 - misspecification) * linear
+    lattice = Lattice.build(reference, {"gold": raw}, openings, law)
+    scale = 1 / word_world.deviation(lattice, lattice.payoffs["gold"])
+    rewards = {"gold": raw * scale, "repeats": repetition(language, 1), "length": length(language)}
+    return Lattice.build(reference, rewards, openings, law)
+
+
+@dataclass(frozen=True, eq=False)
+class WordProxy:
+    """A proxy on the lattice.
+
+    Args:
+        lattice: the world, gold among its payoffs.
+        weights: of the words, rounded to `UNIT` [action].
+        reward: the proxy that is optimised.
+    """
+
+    lattice: Lattice
+    weights: Float[np.ndarray, " action"]
+    reward: Payoff
+
+    @property
+    def on_grid(self) -> bool:
+        """Whether every payment is a multiple of `UNIT`, as exact best-of-n wants it."""
+        return bool((self.reward.edge == self.weights).all())
+
+
+def fit_words(
+    dials: Dials, seed: int, vocabulary_size: int = 100, horizon: int = 32, prompts: int = 2
+) -> WordProxy:
+    """Draw comparisons as the dials say, and fit a reward linear in counts of words."""
+    lattice = words(dials.misspecification, vocabulary_size, horizon, prompts)
+    if math.isfinite(dials.estimation):
+        weights = drawn_weights(lattice, dials.coverage, int(dials.estimation), seed)
+    else:
+        weights = settled_weights(lattice, dials.coverage)
+    reward = linear(lattice, weights)
+    if dials.tail:
+        reward = reward + own_errors(lattice, dials.tail, np.random.default_rng((seed, 0x7A11)))
+    return WordProxy(lattice, weights, reward)
+
+
+def drawn_weights(
+    lattice: Lattice, coverage: float, comparisons: int, seed: int
+) -> Float[np.ndarray, " action"]:
+    """Weights fitted to so many comparisons of strings from ref^coverage, on the grid."""
+    rng = np.random.default_rng((seed, comparisons, 0xDA7A))
+    differences = word_world.compare(narrowed(lattice, coverage), comparisons, rng)
+    return np.rint(word_world.fit_weights(differences, PRIOR_SD) / UNIT) * UNIT
+
+
+@lru_cache(maxsize=16)
+def settled_weights(lattice: Lattice, coverage: float) -> Float[np.ndarray, " action"]:
+    """Weights fitted to `MANY` comparisons, the same draw whatever the seed."""
+    return drawn_weights(lattice, coverage, MANY, 0)
+
+
+def narrowed(lattice: Lattice, exponent: float) -> Lattice:
+    """The lattice with every next-word law raised to a power and normalised."""
+    scores = exponent * lattice.log_reference
+    scores = scores - scores.max(axis=1, keepdims=True)
+    return replace(
+        lattice, log_reference=scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
+    )
+
+
+def linear(lattice: Lattice, weights: np.ndarray) -> Payoff:
+    """A payment for every word, whatever stands before it."""
+    edge = np.broadcast_to(weights, lattice.log_reference.shape)
+    return Payoff(edge, np.zeros(lattice.state_count))
+
+
+def own_errors(lattice: Lattice, degrees: float, rng: np.random.Generator) -> Payoff:
+    """A Student error for each word after each state; of a string, sd `ERROR_SD` under ref."""
+    shape = lattice.log_reference.shape
+    raw = rng.standard_normal(shape) if math.isinf(degrees) else rng.standard_t(degrees, shape)
+    payoff = Payoff(raw, np.zeros(lattice.state_count))
+    return payoff * (ERROR_SD / word_world.deviation(lattice, payoff))
+
+
+def tilt(proxy: WordProxy, betas: Iterable[float]) -> Iterator[tuple[float, LatticePolicy]]:
+    """The Gibbs optimum at every beta."""
+    for beta in betas:
+        yield beta, path_sum.gibbs_optimum(proxy.lattice, proxy.reward, beta)[0]
+
+
+def natural_gradient(
+    proxy: WordProxy, step_size: float, marks: Iterable[int]
+) -> Iterator[tuple[int, LatticePolicy]]:
+    """Natural gradient on whole strings: each step tilts the last policy by step_size r.
+
+    ln pi' = ln pi + step_size (r - E r) up to the normaliser: in the product class of the lattice
+    this is one soft-Bellman sweep from the last policy.
+    """
+    wanted, policy = set(marks), proxy.lattice.reference
+    for step in range(1, max(wanted, default=0) + 1):
+        policy, _ = path_sum.gibbs_optimum(proxy.lattice, proxy.reward, 1 / step_size, policy)
+        if step in wanted:
+            yield step, policy
+
+
+def token_gradient(
+    proxy: WordProxy, step_size: float, marks: Iterable[int], natural: bool = True
+) -> Iterator[tuple[int, LatticePolicy]]:
+    """Policy gradient in the logits of every step and state, natural (Q - V) or vanilla.
+
+    A vanilla step is scaled so that its largest change of a logit is the natural one's.
+    """
+    lattice, wanted = proxy.lattice, set(marks)
+    policy = lattice.reference
+    for step in range(1, max(wanted, default=0) + 1):
+        direction = path_sum.advantage(policy, proxy.reward)
+        if not natural:
+            gradient = path_sum.visits(policy)[:, :, None] * policy.probs * direction
+            direction = gradient * (np.abs(direction).max() / np.abs(gradient).max())
+        policy = path_sum.softmax(lattice, policy.log_probs + step_size * direction)
+        if step in wanted:
+            yield step, policy
+
+
+def best_of_n(
+    proxy: WordProxy, ruler: Yardstick, draws: Iterable[int]
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Best-of-n by the proxy, measured from the exact law of its value under the reference.
+
+    Raises:
+        ValueError: a proxy off the grid.
+    """
+    law = reward_law.reward_law(
+        proxy.lattice, proxy.reward, UNIT, {"gold": proxy.lattice.payoffs["gold"]}
+    )
+    for n in draws:
+        best = reward_law.best_of_n(law, n)
+        sums = (best.kl, best.chi_squared, best.reward, best.others["gold"])
+        yield n, ruler.gains(*(one.value for one in sums))
