@@ -259,7 +259,7 @@ Definition fisher (pi : law R T) a b : R := mean pi (fun y => score pi a y * sco
 Lemma fisherE (pi : law R T) a b : fisher pi a b = (a == b)%:R * pi a - pi a * pi b.
 Proof.
 rewrite /fisher mean_score /gradient score_mean_zero subr0 /score [b == a]eq_sym.
-by have [->|_] := eqVneq a b; ring.
+by have [->|_] := eqVneq a b; rewrite /=; ring.
 Qed.
 
 (** Theorem 14, the direction. The advantages solve the equation of natural policy gradient: the
