@@ -7,7 +7,7 @@ dials alone or together.
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
@@ -59,12 +59,15 @@ class Config:
 
 def settings(tier: str, horizon: int, every: bool) -> tuple[Config, ...]:
     """Dials off, each alone, all together; with `every`, all sixteen combinations."""
-    chosen = []
-    for switches in product((False, True), repeat=len(DIALS)):
-        if every or sum(switches) in (0, 1, len(DIALS)):
-            turned = zip(DIALS, switches, strict=True)
-            chosen.append(Config(tier, *(ON[tier][d] if on else OFF[d] for d, on in turned)))
-    return tuple(replace(config, horizon=horizon) for config in chosen)
+    combinations = product(*((OFF[dial], ON[tier][dial]) for dial in DIALS))
+    configs = [Config(tier, m, n, c, t, horizon) for m, n, c, t in combinations]
+    few = (0, 1, len(DIALS))
+    return tuple(c for c in configs if every or switches(c) in few)
+
+
+def switches(config: Config) -> int:
+    """How many dials are on."""
+    return sum(getattr(config, dial) != OFF[dial] for dial in DIALS)
 
 
 SWEEP = {
@@ -119,7 +122,7 @@ PANELS: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 
 def draw(table: pl.DataFrame) -> Figure:
-    """Small multiples: a row a tier, a column a setting of the dials; means, and each gold curve."""
+    """Small multiples: a row a tier, a column a setting of the dials; means, and each gold."""
     tiers = [tier for tier in ON if not table.filter(set_to(tier=tier)).is_empty()]
     figure = style.figure(rows=len(tiers), columns=len(PANELS), height_to_width=1.5)
     grid = figure.subplots(len(tiers), len(PANELS), squeeze=False, sharex="row", sharey="row")

@@ -5,7 +5,6 @@ the reference; the reference itself, with gain 0, belongs to every curve.
 """
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -39,11 +38,6 @@ def where(**values: Any) -> pl.Expr:
 def set_to(**values: Any) -> pl.Expr:
     """Rows whose config has these values."""
     return where(**{f"config.{name}": value for name, value in values.items()})
-
-
-def switched_on(row: Mapping[str, Any]) -> tuple[str, ...]:
-    """The dials of a row's config that are not off, in order."""
-    return tuple(dial for dial in DIALS if row[f"config.{dial}"] != OFF[dial])
 
 
 def alone(table: pl.DataFrame, *dials: str) -> pl.DataFrame:
