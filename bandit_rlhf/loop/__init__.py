@@ -5,6 +5,13 @@ reward. A learner is a frozen value with a pure `step`:
 
     Tilt, BestOfN             closed-form optima on a ladder of beta or n
     ExactGradient             vanilla and natural policy gradient, summed over all strings
+    SampledGradient           the same from draws, with an advantage of `bandit_rlhf.advantage`
+    ClippedSurrogate          PPO: several steps on the same draws, ratios kept within a band
+    PreferenceDescent         DPO and chi-PO on all comparisons at once
+    ExpertIteration           imitate the best of n, exactly (or SampledExpertIteration)
+
+A `Regulariser` adds a KL penalty and bonuses for entropy, of strings or of tokens, to the gradient
+learners. `stopping` cuts a path short: `within_kl`, `until_falling`, with a `validation` score.
 
 What is fitted to comparisons is a reward model: `reward.model` has `Tabular`, `Linear` and `Given`,
 `reward.ensemble` has `EnsembleReward` with its aggregations.
@@ -31,30 +38,44 @@ What is fitted to comparisons is a reward model: `reward.model` has `Tabular`, `
 (True, False)
 """
 
+from bandit_rlhf.loop.clipped import ClippedSurrogate
+from bandit_rlhf.loop.expert_iteration import ExpertIteration, SampledExpertIteration
 from bandit_rlhf.loop.gradient import ExactGradient
 from bandit_rlhf.loop.ladder import BestOfN, Tilt, best_of, tilted
+from bandit_rlhf.loop.preference_descent import PreferenceDescent
 from bandit_rlhf.loop.regulariser import Regulariser
 from bandit_rlhf.loop.round import Round, measured
 from bandit_rlhf.loop.running import RewardModel, rounds
+from bandit_rlhf.loop.sampled import SampledGradient
 from bandit_rlhf.loop.state import Evidence, Learner, Policy, State, as_tabular
+from bandit_rlhf.loop.stopping import best_round, until_falling, validation, within_kl
 from bandit_rlhf.loop.survey import Survey, joined
 
 __all__ = [
     "BestOfN",
+    "ClippedSurrogate",
     "Evidence",
     "ExactGradient",
+    "ExpertIteration",
     "Learner",
     "Policy",
+    "PreferenceDescent",
     "Regulariser",
     "RewardModel",
     "Round",
+    "SampledExpertIteration",
+    "SampledGradient",
     "State",
     "Survey",
     "Tilt",
     "as_tabular",
     "best_of",
+    "best_round",
     "joined",
     "measured",
     "rounds",
     "tilted",
+    "until_falling",
+    "validation",
+    "within_kl",
 ]
