@@ -53,7 +53,7 @@ class Config:
     estimation: float = math.inf  # comparisons; inf: off
     coverage: float = 1.0  # exponent of the reference that comparisons are drawn from; 1: off
     tail: float = 0.0  # degrees of freedom of the strings' own errors; 0: off
-    horizon: int = 6  # tokens
+    horizon: int = 7  # tokens
     betas: tuple[float, ...] = BETAS  # weights of the KL term, in sd of gold
 
 
@@ -72,8 +72,8 @@ def switches(config: Config) -> int:
 
 SWEEP = {
     "smoke": Plan(settings("enumerable", 4, False)[:3] + settings("words", 8, False)[1:3], seeds=2),
-    "quick": Plan(settings("enumerable", 6, True) + settings("words", 32, False), seeds=10),
-    "full": Plan(settings("enumerable", 7, True) + settings("words", 32, True), seeds=20),
+    "quick": Plan(settings("enumerable", 7, True) + settings("words", 32, False), seeds=10),
+    "full": Plan(settings("enumerable", 8, True) + settings("words", 32, True), seeds=20),
 }
 
 
