@@ -1,6 +1,6 @@
 """Claims on what helps against an imperfect reward, and on what RLHF can reach at all."""
 
-from experiments import entropy, hallucination
+from experiments import entropy, hallucination, reuse
 from experiments.claims.claim import Claim
 
 CLAIMS: tuple[Claim, ...] = (
@@ -40,6 +40,53 @@ CLAIMS: tuple[Claim, ...] = (
         experiment="hallucination",
         reference="Kalai, Nachum, Vempala, Zhang 2025 (arXiv:2509.04664), section 4",
         judge=hallucination.judge_threshold,
+    ),
+    Claim(
+        id="12-escape",
+        number=12,
+        who="Karpathy; Foster et al.",
+        statement=(
+            "RLHF is no search: what pretraining makes improbable, policy gradient never finds."
+        ),
+        prediction=(
+            "the time of exact policy gradient until pi(y*) = 1/2 is inverse to ref(y*): d ln time "
+            "/ d ln(1 / ref(y*)) within 0.9..1.1 over all strings tried, on every tier. Effect: "
+            "that exponent, on the tier where it is furthest from 1."
+        ),
+        null="the exponent is well below 1: gradients find what blind drawing would not.",
+        experiment="reuse",
+        reference="Foster, Mhammedi, Rohatgi 2025 (arXiv:2503.07453)",
+        judge=reuse.judge_escape,
+    ),
+    Claim(
+        id="12-pass-at-k",
+        number=12,
+        who="Yue et al.",
+        statement="Tuning sharpens: the tuned model leads at one try, the base model at many.",
+        prediction=(
+            "a policy tuned on its true mean success over many problems leads the reference at "
+            "k = 1, and trails it by 0.01 of pass@k or more at some k up to 4^12, on every tier. "
+            "Effect: the reference's largest lead, on the tier where it is least."
+        ),
+        null="with a true reward the tuned policy leads at every k.",
+        experiment="reuse",
+        reference="Yue et al. 2025 (arXiv:2504.13837)",
+        judge=reuse.judge_crossing,
+    ),
+    Claim(
+        id="12-nucleus",
+        number=12,
+        who="Karpathy",
+        statement="RLHF only reuses a subset of what the pretrained model already says.",
+        prediction=(
+            "where the gold reward is best along the tilt by a fitted proxy, tokens outside the "
+            "reference's 95 % nucleus are no more frequent than under the reference, on every "
+            "tier. Effect: their share less the reference's, on the worst tier."
+        ),
+        null="tuning makes unusual tokens more frequent.",
+        experiment="reuse",
+        reference="Yue et al. 2025 (arXiv:2504.13837); Holtzman et al. 2020 (arXiv:1904.09751)",
+        judge=reuse.judge_nucleus,
     ),
     Claim(
         id="13-entropy-easy",

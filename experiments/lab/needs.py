@@ -69,3 +69,64 @@ def pass_at(lattice: Lattice, held: np.ndarray, tries: int) -> float:
     with np.errstate(divide="ignore"):
         found = -np.expm1(tries * np.log1p(-held))
     return float((found @ lattice.prompt_law).mean())
+
+
+def drawn_pairs(lattice: Lattice, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Pairs as in `frequent_pairs`, but one drawn from each of `count` equal parts of the order."""
+    pairs = frequent_pairs(lattice, len(lattice.log_reference) * lattice.language.action_count)
+    if len(pairs) <= count:
+        return pairs
+    return np.array([rng.choice(part) for part in np.array_split(pairs, count)])
+
+
+def success_direction(policy: LatticePolicy, pairs: np.ndarray) -> np.ndarray:
+    """The natural gradient of the mean success over needs, by step, state and action.
+
+    The policy knows its state and the step, not which need is posed nor whether it is met already:
+    the advantage of an action is averaged over needs and over the ways to its state. With m_i(s)
+    the mass in s that has not met need i and V_i(s) the probability to go on missing it,
+
+        direction_t(s, a) = mean_i m_i(s) (V_i(s) - V_i(s a)) / mass(s),
+
+    where V_i(s a) is 0 if the step meets the need; 0 where no mass comes.
+
+    Args:
+        policy: on a lattice whose states remember the last word.
+        pairs: the needs [need, 2].
+    """
+    lattice, size = policy.lattice, policy.lattice.language.vocabulary_size
+    steps, needs = lattice.language.horizon, np.arange(len(pairs))
+    after = last_word(lattice)[None] == pairs[:, :1]
+    second = pairs[:, 1]
+    into = lattice.successor[:, second].T
+    misses = np.ones((steps + 1, len(pairs), lattice.state_count))
+    rows = np.arange(lattice.state_count)[:, None]
+    flows = np.zeros((steps, lattice.state_count, lattice.state_count))
+    for step in reversed(range(steps)):
+        probs = policy.probs[step]
+        np.add.at(flows[step], (rows, lattice.successor), probs[:, :size])
+        below = misses[step + 1]
+        said = np.where(after, probs[:, second].T * np.take_along_axis(below, into, axis=1), 0.0)
+        misses[step] = below @ flows[step].T - said + probs[:, size:].sum(axis=1)
+    start = np.bincount(lattice.start, lattice.prompt_law, lattice.state_count)
+    missing, mass = np.tile(start, (len(pairs), 1)), start
+    result = np.zeros(policy.log_probs.shape)
+    met, states = np.nonzero(after)
+    for step in range(steps):
+        below = misses[step + 1]
+        onward = missing.T @ below  # [state, following state], summed over needs
+        goes_on = np.take_along_axis(onward, lattice.successor, axis=1)
+        meets = missing[met, states] * below[met, into[met, states]]
+        np.subtract.at(goes_on, (states, second[met]), meets)
+        here = (missing * misses[step]).sum(axis=0)
+        result[step, :, :size] = here[:, None] - goes_on
+        result[step, :, size:] = (here - missing.sum(axis=0))[:, None]
+        result[step] /= np.where(mass > 0, mass, 1.0)[:, None] * len(needs)
+        leaving = np.zeros_like(missing)
+        np.add.at(
+            leaving,
+            (met, into[met, states]),
+            missing[met, states] * policy.probs[step][states, second[met]],
+        )
+        missing, mass = missing @ flows[step] - leaving, mass @ flows[step]
+    return result
