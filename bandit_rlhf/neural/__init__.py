@@ -10,7 +10,7 @@ tests.
     network             Architecture("gru" | "transformer" | "counts" | "bigrams", width, layers)
     policy              NeuralPolicy: log_probs, sample, string_law, tabular (-> all exact sums)
     pretraining         fit_to_law, fit_to_strings
-    string_comparisons  StringComparisons, compare (a Bradley-Terry annotator)
+    string_comparisons  StringComparisons, compare (a Bradley-Terry annotator), from_table
     reward_model        RewardModel: scores, reward_table; fit (held-out early stopping)
     ensemble            fit_ensemble, NeuralEnsemble, anchored, weight_average
     reference           FixedPolicy: a NumPy policy as the reference
@@ -19,6 +19,7 @@ tests.
     policy_gradient     PolicyGradient (RLOO, GRPO, PPO ...), ExactGradient
     preference_learner  PreferenceLearner (DPO, chi-PO ...);  expert_iteration  ExpertIteration
     search              beam, substitute, gallery
+    in_the_loop         NeuralReward, NeuralSteps: both in `bandit_rlhf.loop.rounds`
     checkpoint          save, load, restore: safetensors
 
 A world of three words, a gold reward, a reward model fitted to comparisons, and RLOO against it:
@@ -44,9 +45,10 @@ A world of three words, a gold reward, a reward model fitted to comparisons, and
 ('cat', 'cat', 'cat')
 """
 
-from bandit_rlhf.neural import checkpoint, reward_model, search
+from bandit_rlhf.neural import checkpoint, reward_model, search, string_comparisons
 from bandit_rlhf.neural.ensemble import NeuralEnsemble, anchored, fit_ensemble, weight_average
 from bandit_rlhf.neural.expert_iteration import ExpertIteration
+from bandit_rlhf.neural.in_the_loop import NeuralReward, NeuralSteps
 from bandit_rlhf.neural.judge import ExactJudge, Measures, SampledJudge
 from bandit_rlhf.neural.learner import Checkpoints, Interrupted, Optimiser, Round, last, train
 from bandit_rlhf.neural.network import Architecture
@@ -72,6 +74,8 @@ __all__ = [
     "Measures",
     "NeuralEnsemble",
     "NeuralPolicy",
+    "NeuralReward",
+    "NeuralSteps",
     "Optimiser",
     "PolicyGradient",
     "PreferenceLearner",
@@ -95,6 +99,7 @@ __all__ = [
     "reward_model",
     "reward_table",
     "search",
+    "string_comparisons",
     "train",
     "weight_average",
 ]

@@ -111,6 +111,21 @@ class Round:
     measures: Measures
     loss: float | None
 
+    @property
+    def kl(self) -> float:
+        """KL(pi || ref), nats."""
+        return self.measures.kl.mean
+
+    @property
+    def proxy(self) -> float:
+        """E_pi of the fitted reward."""
+        return self.measures.proxy.mean
+
+    @property
+    def gold(self) -> float | None:
+        """E_pi of the true reward, where it is known."""
+        return None if self.measures.gold is None else self.measures.gold.mean
+
     def row(self) -> dict[str, float | None]:
         """A flat row of a results table."""
         return {"step": self.step, "loss": self.loss, **self.measures.row()}
@@ -176,14 +191,15 @@ def train(
         assert isinstance(found.model, NeuralPolicy)
         policy, first, state = found.model, found.step, found.state
         generator.set_state(state["generator"].cpu())
-    torch_optimiser = (optimiser or Optimiser()).of(policy)
+    settings = Optimiser() if optimiser is None else optimiser
+    torch_optimiser = settings.of(policy)
     if state is not None:
         _set_state(torch_optimiser, state)
     value: float | None = None
     for step in range(first, steps + 1):
         try:
             if step > first:
-                value = _step(policy, learner, generator, torch_optimiser, optimiser, step)
+                value = take_step(policy, learner, generator, torch_optimiser, settings, step)
             if (step in marks or step == first) and not (resume is not None and step == first):
                 yield _round(step, policy, judge, seed, value)
         except ValueError as error:
@@ -199,14 +215,19 @@ def last(rounds: Iterator[Round]) -> Round:
     return round_
 
 
-def _step(
+def take_step(
     policy: NeuralPolicy,
     learner: Learner,
     generator: torch.Generator,
     torch_optimiser: torch.optim.Optimizer,
-    optimiser: Optimiser | None,
+    settings: Optimiser,
     step: int,
 ) -> float:
+    """Collect, then update a policy's parameters in place; the loss of the last update.
+
+    Raises:
+        ValueError: a loss that is not finite, and whatever the learner complains of.
+    """
     with torch.no_grad():
         collected = learner.collect(policy, generator, step)
     value = float("nan")
@@ -218,8 +239,8 @@ def _step(
             got = f"the loss is {value}"
             raise ValueError(_check.complaint(got, "finite", "train", "Lower the learning rate."))
         loss.backward()
-        if optimiser is not None and optimiser.largest_norm is not None:
-            torch.nn.utils.clip_grad_norm_(policy.network.parameters(), optimiser.largest_norm)
+        if settings.largest_norm is not None:
+            torch.nn.utils.clip_grad_norm_(policy.network.parameters(), settings.largest_norm)
         torch_optimiser.step()
     return value
 

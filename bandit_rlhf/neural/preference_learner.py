@@ -75,4 +75,4 @@ class PreferenceLearner:
         pairs = self.comparisons.take(collected)
         chosen, rejected = policy.log_probs(pairs.chosen), policy.log_probs(pairs.rejected)
         refs = [logs[collected].to(chosen.dtype) for logs in self.ref_log_probs]
-        return self.pair_loss(chosen, rejected, *refs, beta=self.beta).mean()
+        return pairs.mean(self.pair_loss(chosen, rejected, *refs, beta=self.beta))

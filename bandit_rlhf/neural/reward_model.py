@@ -129,9 +129,14 @@ class RewardModelFit:
 
 
 def bradley_terry_loss(model: RewardModel, comparisons: StringComparisons) -> Float[Tensor, ""]:
-    """The mean of -ln sigma(r(winner) - r(loser)), nats a pair."""
+    """The weighted mean of -ln sigma(r(winner) - r(loser)), nats a pair."""
+    return comparisons.mean(pair_losses(model, comparisons))
+
+
+def pair_losses(model: RewardModel, comparisons: StringComparisons) -> Float[Tensor, " pair"]:
+    """The -ln sigma(r(winner) - r(loser)) of every pair, nats."""
     difference = model.scores(comparisons.chosen) - model.scores(comparisons.rejected)
-    return -bradley_terry(difference).win.mean()
+    return -bradley_terry(difference).win
 
 
 def fit(
@@ -205,11 +210,10 @@ def fit(
 
 def mean_loss(model: RewardModel, comparisons: StringComparisons) -> float:
     """`bradley_terry_loss` of any number of pairs, without a gradient."""
-    total = 0.0
+    parts = torch.arange(len(comparisons)).split(ROWS_AT_ONCE)
     with torch.no_grad():
-        for part in torch.arange(len(comparisons)).split(ROWS_AT_ONCE):
-            total += bradley_terry_loss(model, comparisons.take(part)).item() * len(part)
-    return total / len(comparisons)
+        losses = [pair_losses(model, comparisons.take(part)) for part in parts]
+    return comparisons.mean(torch.cat(losses)).item()
 
 
 def at_the_end(
