@@ -1,7 +1,7 @@
 """One call for every tier: dials in, measured points of every path of optimisation out.
 
 The rows of the tiers have the same columns, so that one judge and one figure serve them all:
-`method`, `setting`, `kl`, `distance`, `chi_squared`, `proxy`, `gold`, `guaranteed`, `repeats`,
+`world`, `method`, `setting`, `kl`, `distance`, `chi_squared`, `proxy`, `gold`, `guaranteed`, `repeats`,
 `length`, `correlation`, `largest_kl`; gains in standard deviations under the reference. Neither
 repeats nor length are known of best-of-n in the word world: they are missing.
 """
@@ -46,8 +46,21 @@ class Course:
         return curves.marks(self.steps, self.marks)
 
 
-def enumerable(dials: Dials, seed: int, course: Course, horizon: int = 6, degree: int = 1) -> Rows:
-    """All points in the enumerable world of this seed, comparisons drawn by the same seed."""
+def enumerable(
+    dials: Dials, seed: int, course: Course, horizon: int = 7, degree: int = 1, worlds: int = 8
+) -> Rows:
+    """All points in so many enumerable worlds, each with comparisons of its own.
+
+    Worlds differ more than comparisons do: a seed is a batch of them, and what is judged is the
+    mean over the batch.
+    """
+    for number in range(seed * worlds, (seed + 1) * worlds):
+        for row in in_world(dials, number, course, horizon, degree):
+            yield {"world": number, **row}
+
+
+def in_world(dials: Dials, seed: int, course: Course, horizon: int, degree: int) -> Rows:
+    """All points in one enumerable world."""
     world = draw_world(seed, horizon)
     proxy = fit_proxy(world, dials, seed, degree)
     ruler = curves.Ruler.of_proxy(proxy)
@@ -79,8 +92,8 @@ def word_world(
     for method in course.methods:
         if method == "best-of-n":
             for n, measures in words.best_of_n(proxy, ruler, course.draws):
-                yield {"method": method, "setting": float(n), **measures, **about}
+                yield {"world": 0, "method": method, "setting": float(n), **measures, **about}
             continue
         for setting, policy in paths[method]:
             measures = ruler.of_policy(policy)
-            yield {"method": method, "setting": float(setting), **measures, **about}
+            yield {"world": 0, "method": method, "setting": float(setting), **measures, **about}

@@ -5,6 +5,7 @@ the reference; the reference itself, with gain 0, belongs to every curve.
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -52,15 +53,23 @@ def alone(table: pl.DataFrame, *dials: str) -> pl.DataFrame:
     )
 
 
-def curves_by_seed(table: pl.DataFrame) -> dict[int, pl.DataFrame]:
-    """One curve a seed, from the reference outwards; the rows should hold one path a seed."""
-    parts = table.sort("distance").partition_by("seed", as_dict=True, maintain_order=True)
-    return {int(seed): parts[(seed,)] for (seed,) in sorted(parts)}
+def paths(table: pl.DataFrame) -> dict[tuple[int, int], pl.DataFrame]:
+    """(seed, world) -> its curve, from the reference outwards; one path of each in the table."""
+    parts = table.sort("distance").partition_by("seed", "world", as_dict=True, maintain_order=True)
+    return {(int(key[0]), int(key[1])): parts[key] for key in sorted(parts)}
+
+
+def by_seed(table: pl.DataFrame, of_curve: Callable[[pl.DataFrame], float]) -> np.ndarray:
+    """A number of each curve, averaged over the worlds of every seed [seed]."""
+    numbers: dict[int, list[float]] = {}
+    for (seed, _), points in paths(table).items():
+        numbers.setdefault(seed, []).append(of_curve(points))
+    return np.array([np.mean(values) for values in numbers.values()])
 
 
 def falls(table: pl.DataFrame) -> np.ndarray:
-    """The fall of every seed's curve [seed]."""
-    return np.array([goodhart.turn(points).fall for points in curves_by_seed(table).values()])
+    """The fall of every seed's curves [seed]."""
+    return by_seed(table, lambda points: goodhart.turn(points).fall)
 
 
 def interval(values: np.ndarray) -> Interval:
