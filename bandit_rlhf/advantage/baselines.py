@@ -13,8 +13,9 @@ from bandit_rlhf.contract import Declared, estimator
 
 @estimator(
     "advantage",
-    claims={"unbiased", "own_reward_free", "group_isolated", "finite", "scale_degree"},
-    facts={"degree": 1},
+    claims={"unbiased", "own_reward_free", "group_isolated", "finite", "scale_degree"}
+    | {"zero_at_baseline"},
+    facts={"degree": 1, "baseline": 0.0},
 )
 def reinforce(rewards: Array) -> Array:
     """The reward itself: no baseline.
@@ -27,7 +28,7 @@ def reinforce(rewards: Array) -> Array:
     Returns:
         advantages [prompt, draw].
 
-    Laws: A1, A4, A5, A6, A7. Source: Williams 1992, Machine Learning 8:229, equation 11 with b = 0.
+    Laws: A1, A4, A5, A6, A7, A10. Source: Williams 1992, Machine Learning 8:229, (11).
 
     >>> import numpy as np
     >>> reinforce(np.asarray([[1.0, 0.0]]))
@@ -39,7 +40,8 @@ def reinforce(rewards: Array) -> Array:
 
 @estimator(
     "advantage",
-    claims={"unbiased", "own_reward_free", "group_isolated", "finite"},
+    claims={"unbiased", "own_reward_free", "group_isolated", "finite", "zero_at_baseline"},
+    facts={"baseline": 0.75},
     settings={"baseline": 0.75},
 )
 def constant_baseline(rewards: Array, *, baseline: float) -> Array:
@@ -54,7 +56,7 @@ def constant_baseline(rewards: Array, *, baseline: float) -> Array:
     Returns:
         advantages [prompt, draw].
 
-    Laws: A1, A5, A6, A7. Source: Williams 1992, equation 11.
+    Laws: A1, A5, A6, A7, A10. Source: Williams 1992, equation 11.
     """
     table("constant_baseline", "rewards", rewards, "prompt, draw")
     return rewards - _check.real("baseline", baseline, "constant_baseline")

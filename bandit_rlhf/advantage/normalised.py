@@ -22,7 +22,8 @@ GRPO_BIAS = Declared("divides by the group's standard deviation (2402.03300): gr
 
 @estimator(
     "advantage",
-    claims={"unbiased", "centred", "shift_invariant", "group_isolated", "finite"},
+    claims={"unbiased", "centred", "shift_invariant", "group_isolated", "finite", "z_score"},
+    facts={"over": "group", "centre": "group", "ddof": 1, "epsilon": EPSILON},
     declared={"A1": GRPO_BIAS},
 )
 def grpo(rewards: Array, *, epsilon: float = EPSILON, correction: int = 1) -> Array:
@@ -39,8 +40,8 @@ def grpo(rewards: Array, *, epsilon: float = EPSILON, correction: int = 1) -> Ar
     Returns:
         advantages [prompt, draw]; each row sums to 0.
 
-    Laws: A1 declared, A2, A3, A6, A7. Theorem 19. Source: Shao et al. 2024 (2402.03300), section
-    4.1.2.
+    Laws: A1 declared, A2, A3, A6, A7, A9. Theorem 19. Source: Shao et al. 2024 (2402.03300),
+    section 4.1.2.
 
     >>> import numpy as np
     >>> grpo(np.asarray([[1.0, 0.0, 0.0, 1.0]]), correction=0).round(4)
@@ -56,7 +57,11 @@ dr_grpo = group_mean
 """GRPO without the deviation (Liu et al. 2025, 2503.20783): minus the mean of the whole group."""
 
 
-@estimator("advantage", claims={"finite"}, declared={})
+@estimator(
+    "advantage",
+    claims={"finite", "z_score"},
+    facts={"over": "batch", "centre": "batch", "ddof": 1, "epsilon": EPSILON},
+)
 def batch_whitened(rewards: Array, *, epsilon: float = EPSILON, correction: int = 1) -> Array:
     """The whole batch's z-scores: REINFORCE++ without its token-level KL.
 
@@ -72,7 +77,7 @@ def batch_whitened(rewards: Array, *, epsilon: float = EPSILON, correction: int 
     Returns:
         advantages [prompt, draw], summing to 0 over the batch.
 
-    Laws: A7. Source: Hu et al. 2025 (2501.03262), equation 10.
+    Laws: A7, A9. Source: Hu et al. 2025 (2501.03262), equation 10.
 
     >>> import numpy as np
     >>> batch_whitened(np.asarray([[1.0], [0.0]]), correction=0).round(4)
@@ -90,7 +95,11 @@ reinforce_plus_plus = batch_whitened
 """REINFORCE++ (Hu et al. 2025, 2501.03262): global whitening, no group baseline."""
 
 
-@estimator("advantage", claims={"finite"})
+@estimator(
+    "advantage",
+    claims={"finite", "z_score"},
+    facts={"over": "batch", "centre": "group", "ddof": 1, "epsilon": EPSILON},
+)
 def reinforce_plus_plus_baseline(
     rewards: Array, *, epsilon: float = EPSILON, correction: int = 1
 ) -> Array:
@@ -106,13 +115,18 @@ def reinforce_plus_plus_baseline(
     Returns:
         advantages [prompt, draw]; each row sums to 0.
 
-    Laws: A7. Source: Hu et al. 2025 (2501.03262), section 3.3.
+    Laws: A7, A9. Source: Hu et al. 2025 (2501.03262), section 3.3.
     """
     epsilon = _check.positive("epsilon", epsilon, "reinforce_plus_plus_baseline")
     centred = group_mean(rewards)
     return centred / (_deviation(centred, None, correction) + epsilon)
 
 
+@estimator(
+    "advantage",
+    claims={"centred", "shift_invariant", "group_isolated", "z_score"},
+    facts={"over": "group", "centre": "others", "ddof": 1, "epsilon": EPSILON},
+)
 def whitened_rloo(
     rewards: Array, *, over: Literal["group", "batch"] = "group", epsilon: float = EPSILON
 ) -> Array:
@@ -125,6 +139,8 @@ def whitened_rloo(
 
     Returns:
         advantages [prompt, draw]; each row sums to 0.
+
+    Laws: A2, A3, A6, A9.
 
     >>> import numpy as np
     >>> whitened_rloo(np.asarray([[1.0, 0.0, 0.0, 1.0]])).round(3)

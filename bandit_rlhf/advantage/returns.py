@@ -23,6 +23,7 @@ from bandit_rlhf.contract import estimator
         "return_is_sum",
         "episodes_separate",
         "masked_is_compressed",
+        "zero_at_pads",
     },
 )
 def gae(
@@ -66,7 +67,6 @@ def gae(
     gamma, lam = _unit("gamma", gamma, "gae"), _unit("lam", lam, "gae")
     xp = array_namespace(rewards)
     steps = xp.astype(mask, xp.bool)
-    rewards, values = kept(rewards, mask), kept(values, mask)
     following, later = _last(rewards, final_value, "gae"), xp.zeros_like(rewards[:, 0])
     advantages = []
     for t in reversed(range(rewards.shape[1])):
@@ -104,7 +104,7 @@ def reward_to_go(rewards: Array, mask: Array, *, gamma: float = 1.0) -> Array:
 
 @estimator(
     "vtrace",
-    claims={"on_policy_return", "recursion", "fixed_point"},
+    claims={"on_policy_return", "recursion", "fixed_point", "zero_at_pads"},
     facts={"clip": 1.0, "trace_clip": 1.0},
 )
 def vtrace(
@@ -155,9 +155,8 @@ def vtrace(
     c_max = _check.positive("c_max", c_max, "vtrace")
     xp = array_namespace(rewards)
     steps = xp.astype(mask, xp.bool)
-    ratio = xp.exp(kept(log_prob, mask) - kept(behaviour_log_prob, mask))
+    ratio = xp.exp(log_prob - behaviour_log_prob)
     rho, trace = xp.clip(ratio, max=rho_max), xp.clip(ratio, max=c_max)
-    rewards, values = kept(rewards, mask), kept(values, mask)
     following = target = _last(rewards, final_value, "vtrace")
     targets, advantages = [], []
     for t in reversed(range(rewards.shape[1])):

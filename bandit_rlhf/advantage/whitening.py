@@ -3,11 +3,15 @@
 from array_api_compat import array_namespace
 
 from bandit_rlhf import _check
-from bandit_rlhf._masked import Array, counted, kept, tokens
+from bandit_rlhf._masked import Array, counted, detached, kept, tokens
 from bandit_rlhf.contract import estimator
 
 
-@estimator("whitening", claims={"standardised"}, facts={"ddof": 0, "mean": "removed"})
+@estimator(
+    "whitening",
+    claims={"standardised", "zero_at_pads"},
+    facts={"ddof": 0, "mean": "removed"},
+)
 def whiten(
     values: Array,
     mask: Array,
@@ -34,7 +38,7 @@ def whiten(
         ValueError: no variance to divide by: fewer tokens than degrees of freedom, or equal values
             with epsilon 0.
 
-    Law G8. Source: the whitening of Ziegler et al. 2019 (1909.08593), with every choice explicit.
+    Laws G8, U1. Source: the whitening of Ziegler et al. 2019 (1909.08593), each choice explicit.
 
     >>> import numpy as np
     >>> whiten(np.asarray([[1.0, 3.0, 9.0]]), np.asarray([[True, True, False]]))
@@ -52,7 +56,7 @@ def whiten(
         got = f"mask leaves {int(count)} tokens for correction = {correction}"
         raise ValueError(_check.complaint(got, "more tokens than that", "whiten"))
     variance = xp.sum(centred**2) / free
-    if float(variance) + epsilon <= 0:
+    if float(detached(variance)) + epsilon <= 0:
         raise ValueError(
             _check.complaint(
                 "values are all equal", "of some variance", "whiten", "Set epsilon above 0."

@@ -95,6 +95,26 @@ def degenerate(f, value, n):
     return got, np.ones(got.shape), 1.0
 
 
+def z_score(f, rewards, over, centre, ddof, epsilon):
+    """A9: times (deviation + epsilon) they are the centred rewards, deviations as declared."""
+    n, total = rewards.shape[1], rewards.sum(axis=1, keepdims=True)
+    mean = {
+        "group": total / n,
+        "batch": np.full(total.shape, rewards.mean()),
+        "others": (total - rewards) / (n - 1),
+    }
+    numbers = rewards - mean[centre]
+    rows = numbers if over == "group" else numbers.reshape(1, -1)
+    squares = (rows**2).sum(axis=1, keepdims=True) / (rows.shape[1] - ddof)
+    scale = np.sqrt(squares) + epsilon
+    return f(rewards) * scale, numbers, (np.abs(rewards).sum() + 1) * (1 + scale)
+
+
+def zero_at_baseline(f, baseline, n):
+    """A10: rewards that all equal the baseline have no advantage."""
+    return f(np.full((2, n), baseline)), np.zeros((2, n)), np.abs(baseline) + 1e-300
+
+
 def _shifted(source: Source) -> Case:
     rewards = table(source)["rewards"]
     return {"rewards": rewards, "shift": 1 + source.numbers("shift", len(rewards))}
@@ -107,6 +127,10 @@ def _isolated(source: Source) -> Case:
 
 def _degenerate(source: Source) -> Case:
     return {"value": float(source.numbers("r", 1)[0]), "n": source.integer("n", 2, 4)}
+
+
+def _count(source: Source) -> Case:
+    return {"n": source.integer("n", 2, 4)}
 
 
 TABLES = ({"prompts": 2, "n": 2}, {"prompts": 3, "n": 4})
@@ -197,5 +221,32 @@ LAWS = (
         why_no_theorem="about floating point: real division by zero has no value to state",
         draw=_degenerate,
         body=degenerate,
+    ),
+    Law(
+        id="A9",
+        kind="advantage",
+        claim="z_score",
+        title="times the declared deviation they are the centred rewards",
+        statement=r"A_i\,(\mathrm{std}+\epsilon)=r_i-\mathrm{mean}",
+        oracle="mean and deviation by their definitions",
+        why_no_theorem="a definition",
+        draw=table,
+        body=z_score,
+        battery=TABLES,
+        facts=("over", "centre", "ddof", "epsilon"),
+        tolerance="rounding of the rewards, of which small differences are left",
+        rounding=64.0,
+    ),
+    Law(
+        id="A10",
+        kind="advantage",
+        claim="zero_at_baseline",
+        title="rewards that equal the baseline have no advantage",
+        statement=r"A(b,\dots,b)=0",
+        oracle="zero",
+        why_no_theorem="a definition",
+        draw=_count,
+        body=zero_at_baseline,
+        facts=("baseline",),
     ),
 )

@@ -11,7 +11,8 @@ import math
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import is_dataclass
 from types import CodeType
 from typing import Any
 
@@ -29,7 +30,7 @@ def grad(f, place, *arrays):
     tensors = [torch.tensor(cast(x)) for x in arrays]
     tensors[place].requires_grad_()
     return torch.autograd.grad(
-        subject(*tensors).sum(), tensors[place], allow_unused=True, materialize_grads=True
+        subject(*tensors{settings}).sum(), tensors[place], allow_unused=True, materialize_grads=True
     )[0].numpy()"""
 
 TORCH_SLOPE = """\
@@ -166,7 +167,12 @@ def _sources(functions: Sequence[Callable[..., Any]], subject: Subject) -> list[
     if not names & {"grad", "slope"}:
         return parts
     if subject.backend == "torch":
-        return [TORCH_GRAD, *([TORCH_SLOPE] if "slope" in names else []), *parts]
+        settings = _settings(subject)
+        return [
+            TORCH_GRAD.format(settings=settings),
+            *([TORCH_SLOPE] if "slope" in names else []),
+            *parts,
+        ]
     slope = _source(numpy_slope).replace("numpy_slope", "slope")
     grad = _source(numpy_grad).replace("numpy_grad", "grad").replace("numpy_slope", "slope")
     return [slope, *([grad] if "grad" in names else []), *parts]
@@ -204,7 +210,8 @@ def _subject_lines(subject: Subject, module: str, name: str) -> list[str]:
     )
     if plain:
         return [f"from {module} import {name} as f"]
-    lines = [f"from {module} import {name} as subject", *_cast_lines(subject)]
+    lines = [f"from {module} import {name} as subject"]
+    lines += [*_imports_of(contract.settings.values()), *_cast_lines(subject)]
     lines += ["def f(*arrays, **named):"]
     if contract.reduction != "none" and not subject.whole:
         lines += [
@@ -225,9 +232,18 @@ def _subject_lines(subject: Subject, module: str, name: str) -> list[str]:
     wrap = "torch.tensor(cast(x)) if isinstance(x, np.ndarray) else x" if torch else "cast(x)"
     lines += [f"    arrays = [{wrap} for x in arrays]"]
     lines += [f"    named = {{k: {wrap} for k, x in named.items()}}"]
-    settings = "".join(f", {key}={literal(x)}" for key, x in contract.settings.items())
-    lines += [f"    answer = subject(*arrays, **named{settings})"]
+    lines += [f"    answer = subject(*arrays, **named{_settings(subject)})"]
     return [*lines, *_answer_lines(subject)]
+
+
+def _settings(subject: Subject) -> str:
+    return "".join(f", {key}={literal(x)}" for key, x in subject.contract.settings.items())
+
+
+def _imports_of(values: Iterable[Any]) -> list[str]:
+    """The lines that import the classes of settings, such as a clip."""
+    classes = {type(x) for x in values if is_dataclass(x)}
+    return sorted(f"from {one.__module__} import {one.__qualname__}" for one in classes)
 
 
 def _cast_lines(subject: Subject) -> list[str]:

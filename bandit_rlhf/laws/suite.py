@@ -17,6 +17,7 @@ MODULES = (
     "advantage",
     "gae",
     "policy_loss",
+    "loss_parts",
     "wiring",
     "divergence",
     "preference_loss",

@@ -46,6 +46,16 @@ def _policy_loss(source: Source) -> Arguments:
     return log_prob, near, advantages, mask
 
 
+def _log_ratio(source: Source) -> Arguments:
+    log_prob, near, _, mask = _policy_loss(source)
+    return log_prob, near, mask
+
+
+def _surrogate(source: Source) -> Arguments:
+    log_prob, near, advantages, _ = _policy_loss(source)
+    return log_prob, log_prob - near, advantages
+
+
 def _value_loss(source: Source) -> Arguments:
     return _tokens(source, 3)
 
@@ -104,6 +114,8 @@ TYPICAL: dict[str, Callable[[Source], Arguments]] = {
     "vtrace": _vtrace,
     "whitening": _aggregation,
     "aggregation": _aggregation,
+    "log_ratio": _log_ratio,
+    "surrogate": _surrogate,
     "policy_loss": _policy_loss,
     "value_loss": _value_loss,
     "kl": _kl,
@@ -119,11 +131,17 @@ TYPICAL: dict[str, Callable[[Source], Arguments]] = {
 }
 """Kind -> its arguments in order, the required ones at least."""
 
-MASKED = ("gae", "vtrace", "whitening", "aggregation", "policy_loss", "value_loss", "per_decision")
+MASKED = (
+    "gae",
+    "vtrace",
+    "whitening",
+    "aggregation",
+    "log_ratio",
+    "policy_loss",
+    "value_loss",
+    "per_decision",
+)
 """Kinds whose pads must not matter; `sequence_score` has laws of its own."""
 
-DIFFERENTIABLE = ("whitening", "aggregation", "policy_loss", "value_loss")
+DIFFERENTIABLE = ("whitening", "aggregation", "log_ratio", "policy_loss", "value_loss")
 """Those of them that gradients flow through."""
-
-ROWWISE = (*TYPICAL,)
-"""Kinds in which the order of rows must not matter."""

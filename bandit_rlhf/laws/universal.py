@@ -45,6 +45,15 @@ def pads_without_gradient(f, arrays, pad):
     return dirty, np.where(mask, clean, 0.0), 1 + np.abs(clean).sum()
 
 
+def zero_at_pads(f, arrays, pad):
+    """U1: results are 0 where no token participates, whatever stands there."""
+    mask = arrays[-1]
+    answer = f(*replaced(arrays, mask, pad))
+    parts = answer if isinstance(answer, tuple) else (answer,)
+    got = np.concatenate([part[~mask] for part in parts])
+    return got, np.zeros(got.shape), 1.0
+
+
 def columns_appended(f, arrays, columns):
     """U2: masked columns at the end change nothing."""
     width = arrays[0].shape[1]
@@ -95,11 +104,21 @@ PADS = (
 )
 
 
-def _law(name: str, kind: str, title: str, statement: str, oracle: str, body: Body, draw, **more):
+def _law(
+    name: str,
+    kind: str,
+    title: str,
+    statement: str,
+    oracle: str,
+    body: Body,
+    draw,
+    claim: str = "",
+    **more,
+):
     return Law(
         id=name,
         kind=kind,
-        claim="",
+        claim=claim,
         title=title,
         statement=statement,
         oracle=oracle,
@@ -139,6 +158,20 @@ LAWS = (
             precondition="pads are clean",
         )
         for kind in DIFFERENTIABLE
+    ),
+    *(
+        _law(
+            "U1-zero",
+            kind,
+            "results are 0 at pads",
+            r"f(x)_t=0\ \text{where}\ m_t=0",
+            "zero",
+            zero_at_pads,
+            _padded,
+            claim="zero_at_pads",
+            battery=PADS,
+        )
+        for kind in ("gae", "vtrace", "whitening")
     ),
     *(
         _law(

@@ -11,6 +11,7 @@ from bandit_rlhf.contract import Declared, estimator
 from bandit_rlhf.laws.bugs.record import Bug, Twin
 
 GROUPED = {"unbiased", "group_isolated", "finite"}
+GROUP_Z = {"over": "group", "centre": "group", "epsilon": 0.5}
 ITSELF = Declared("the mean includes the draw's own reward", slope="(n-1)/n")
 
 
@@ -148,6 +149,33 @@ def declared_mean(rewards):
     return rewards - rewards.mean(axis=1, keepdims=True)
 
 
+@estimator("advantage", claims={"z_score"}, facts={**GROUP_Z, "ddof": 1})
+def population_deviation(rewards):
+    """Divided by the population's deviation, declared as the sample's."""
+    deviation = rewards.std(axis=1, keepdims=True) + np.asarray(0.5, rewards.dtype)
+    return (rewards - rewards.mean(axis=1, keepdims=True)) / deviation
+
+
+@estimator("advantage", claims={"z_score"}, facts={**GROUP_Z, "ddof": 0})
+def mean_of_squares(rewards):
+    """The deviation as the root of a mean of squares."""
+    centred = rewards - rewards.mean(axis=1, keepdims=True)
+    square = (centred * centred).mean(axis=1, keepdims=True)
+    return centred / (np.sqrt(square) + np.asarray(0.5, rewards.dtype))
+
+
+@estimator("advantage", claims={"zero_at_baseline"}, facts={"baseline": 0.5})
+def baseline_added(rewards):
+    """Plus the baseline: unbiased, and with more variance than without."""
+    return rewards + np.asarray(0.5, rewards.dtype)
+
+
+@estimator("advantage", claims={"unbiased", "zero_at_baseline"}, facts={"baseline": 0.5})
+def baseline_taken(rewards):
+    """Minus the baseline."""
+    return rewards - np.asarray(0.5, rewards.dtype)
+
+
 @estimator("advantage", claims=GROUPED)
 def second_draw_baseline(rewards):
     """Minus the next draw's reward: not symmetric, and unbiased all the same."""
@@ -240,9 +268,20 @@ BUGS = (
         "a baseline taken from a fixed row",
         first_row_twice,
     ),
+    Bug(
+        "population_deviation",
+        "advantage",
+        ("A9",),
+        "mutant",
+        "the population's deviation for the sample's",
+        population_deviation,
+    ),
+    Bug("baseline_added", "advantage", ("A10",), "mutant", "the sign", baseline_added),
 )
 
 TWINS = (
+    Twin("z_score", "advantage", "rewrite", "a mean of squares", mean_of_squares),
+    Twin("baseline_taken", "advantage", "rewrite", "a constant taken off", baseline_taken),
     Twin("by_loop", "advantage", "rewrite", "leave-one-out in plain loops", by_loop),
     Twin("rescaled_mean", "advantage", "rewrite", "leave-one-out as n/(n-1)", rescaled_mean),
     Twin(

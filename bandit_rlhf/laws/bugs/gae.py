@@ -18,7 +18,7 @@ ALL = {
     "episodes_separate",
     "masked_is_compressed",
 }
-RETURNS = ALL | {"return_is_sum"}
+RETURNS = ALL | {"return_is_sum", "zero_at_pads"}
 
 
 def _final(rewards, final_value):
@@ -147,7 +147,21 @@ def pads_counted(values, mask):
     return np.where(mask, (clean - clean.mean()) / clean.std(), 0)
 
 
-@estimator("whitening", claims={"standardised"})
+@estimator("gae", claims={"zero_at_pads"})
+def rows_filled(rewards, values, mask, final_value=None, *, gamma=1.0, lam=1.0):
+    """Right where tokens participate, and left over from the next step where none does."""
+    advantages, returns = steps(rewards, values, mask, final_value, gamma=gamma, lam=lam)
+    return np.where(mask, advantages, 1), returns
+
+
+@estimator("whitening", claims={"zero_at_pads"})
+def pads_whitened(values, mask):
+    """Mean and deviation of what participates, applied to everything."""
+    real = values[mask]
+    return (values - real.mean()) / real.std()
+
+
+@estimator("whitening", claims={"standardised", "zero_at_pads"})
 def two_passes(values, mask):
     """Mean, then mean square."""
     real = np.where(mask, values, 0)
@@ -244,6 +258,8 @@ BUGS = (
         "the next episode leaks in at truncation",
         next_row_leaks,
     ),
+    Bug("rows_filled", "gae", ("U1-zero",), "mutant", "numbers at pads", rows_filled),
+    Bug("pads_whitened", "whitening", ("U1-zero",), "mutant", "pads whitened", pads_whitened),
     Bug("lambda_squared", "gae", ("G3",), "mutant", "lambda enters twice", lambda_squared),
     Bug(
         "value_of_this_step",

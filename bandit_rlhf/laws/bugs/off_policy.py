@@ -178,10 +178,10 @@ def _targets(ratio, trace, rewards, values, mask, final_value, gamma):
     return targets, np.where(mask, ratio * (rewards + gamma * after - values), 0)
 
 
-TRACE = ("on_policy_return", "recursion", "fixed_point")
+TRACE = {"on_policy_return", "recursion", "fixed_point"}
 
 
-@estimator("vtrace", claims=TRACE)
+@estimator("vtrace", claims=TRACE | {"zero_at_pads"})
 def right_to_left(log_prob, behaviour_log_prob, rewards, values, mask, final_value=0.0, gamma=1.0):
     """V-trace by its recursion."""
     values = np.where(mask, values, 0)
@@ -201,6 +201,13 @@ def sum_of_errors(log_prob, behaviour_log_prob, rewards, values, mask, final_val
             traces = np.append(1, np.cumprod(gamma * cut[s:-1]))
             targets[i, place] = v[s] + np.sum(traces * errors[s:])
     return targets
+
+
+@estimator("vtrace", claims={"zero_at_pads"})
+def values_at_pads(log_prob, behaviour_log_prob, rewards, values, mask, final_value=0.0, gamma=1.0):
+    """Where no token participates the target is the value."""
+    targets = sum_of_errors(log_prob, behaviour_log_prob, rewards, values, mask, final_value, gamma)
+    return np.where(mask, targets, values)
 
 
 @estimator("vtrace", claims=TRACE)
@@ -251,6 +258,7 @@ RAY = "ray-project/ray issues 12047, 7107"
 COACH = "IntelLabs/coach PR 311"
 
 BUGS = (
+    _bug(("U1-zero",), "values left at pads", values_at_pads),
     _bug(("O1",), "log-likelihoods used as probabilities", log_probs_as_probabilities, RAY),
     _bug(("O1",), "the ratio upside down", ratio_upside_down, RAY),
     _bug(("O1", "O2"), "the correction's order reversed", correction_reversed, COACH),

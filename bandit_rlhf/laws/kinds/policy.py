@@ -22,6 +22,8 @@ KINDS: tuple[Kind, ...] = (
             "own_reward_free": "the baseline of a draw does not see the draw's own reward",
             "group_isolated": "prompts do not mix, in any order",
             "finite": "finite for groups of one draw and for equal rewards",
+            "z_score": "centred / (deviation + epsilon) (facts: over, centre, ddof, epsilon)",
+            "zero_at_baseline": "rewards that equal the baseline get 0 (fact: baseline)",
         },
         axes=("prompt", "draw"),
     ),
@@ -49,6 +51,7 @@ KINDS: tuple[Kind, ...] = (
             "return_is_sum": "returns are advantages plus values",
             "episodes_separate": "truncation bootstraps, termination does not, rows do not mix",
             "masked_is_compressed": "taking masked tokens out changes nothing",
+            "zero_at_pads": "results are 0 where no token participates",
         },
         results=2,
     ),
@@ -63,6 +66,7 @@ KINDS: tuple[Kind, ...] = (
             "on_policy_return": "on the sampler's own policy the targets are the returns",
             "recursion": "v - V = rho delta + gamma c (v' - V') (facts: clip, trace_clip)",
             "fixed_point": "the values of the clipped policy are where targets stay",
+            "zero_at_pads": "results are 0 where no token participates",
         },
         results=2,
     ),
@@ -73,7 +77,10 @@ KINDS: tuple[Kind, ...] = (
         2,
         "values",
         frozenset({"standardised"}),
-        {"standardised": "masked mean 0 and variance 1 (facts: ddof, mean)"},
+        {
+            "standardised": "masked mean 0 and variance 1 (facts: ddof, mean)",
+            "zero_at_pads": "results are 0 where no token participates",
+        },
     ),
     Kind(
         "aggregation",
@@ -85,6 +92,31 @@ KINDS: tuple[Kind, ...] = (
         {
             "token_weights": "each token has the declared weight (fact: weights)",
             "additive": "micro-batches add up with their declared weights (fact: weights)",
+        },
+    ),
+    Kind(
+        "log_ratio",
+        "log-probabilities under policy and sampler -> log-ratios of tokens, 0 at pads",
+        ("log_prob", "old_log_prob", "mask"),
+        3,
+        "log_prob",
+        frozenset({"zero_on_policy"}),
+        {
+            "zero_on_policy": "where the sampler is the policy, the log-ratio is 0",
+            "span": "the log-ratio of a token, a sequence or its geometric mean (fact: span)",
+        },
+    ),
+    Kind(
+        "surrogate",
+        "log-probabilities, log-ratios and advantages of tokens -> their losses",
+        ("log_prob", "log_ratio", "advantages"),
+        3,
+        "log_ratio",
+        frozenset({"first_order"}),
+        {
+            "first_order": "at ratio 1 a token's slope in ln pi is minus its advantage",
+            "clipped": "max(-A r, -A cut(r)), at most -A dual for A < 0 (facts: clip, dual)",
+            "truncated": "-cut(r) A ln pi, without gradient through r (fact: cut, both ends)",
         },
     ),
     Kind(
