@@ -1,6 +1,6 @@
 """The tiers on which a claim is tried, and the words in which a verdict names them.
 
-- `strings`: four words and horizon 7, so that every string can be listed; exact;
+- `enumerable`: four words and horizon 7, so that every string can be listed; exact;
 - `words`: 150 words of English and horizon 32, summed on the lattice; exact;
 - `neural`: small neural policies or rewards; sampled, over seeds.
 """
@@ -14,10 +14,10 @@ from bandit_rlhf.exact.lattice import Lattice
 from experiments.judging import Interval, Verdict, bootstrap_interval
 from experiments.word_world import world
 
-Tier = Literal["strings", "words", "neural"]
+Tier = Literal["enumerable", "words", "neural"]
 TIERS: tuple[Tier, ...] = get_args(Tier)
 
-SIZES: dict[str, tuple[int, int, int]] = {"strings": (4, 7, 2), "words": (150, 32, 3)}
+SIZES: dict[str, tuple[int, int, int]] = {"enumerable": (4, 7, 2), "words": (150, 32, 3)}
 """Vocabulary (unknown word included), horizon and prompts of the exact tiers."""
 
 
@@ -50,8 +50,8 @@ def last_word(lattice: Lattice) -> np.ndarray:
 def holds_on(verdicts: Mapping[str, Verdict]) -> str:
     """On which tiers a claim holds, in words.
 
-    >>> holds_on({"strings": "supported", "words": "refuted", "neural": "supported"})
-    'holds on strings, neural; refuted on words'
+    >>> holds_on({"enumerable": "supported", "words": "refuted", "neural": "supported"})
+    'holds on enumerable, neural; refuted on words'
     """
     phrases = {"supported": "holds on", "refuted": "refuted on", "undecided": "undecided on"}
     parts = []
