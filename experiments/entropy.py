@@ -14,8 +14,8 @@ not lose are needs that the proxy knows nothing of: pairs of adjacent words, of 
 and k strings may be tried: pass@k = E_need [1 - (1 - P(string holds it))^k], exactly. Bonuses are
 compared at equal proxy reward.
 
-Tiers: `strings` and `words` are exact for every proxy; proxies are drawn, one a seed. The claim on
-the closed form makes no sense for a network, which reaches no optimum.
+Tiers: `enumerable` and `words` are exact for every proxy; proxies are drawn, one a seed. The claim
+on the closed form makes no sense for a network, which reaches no optimum.
 """
 
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ from experiments import style
 from experiments.experiment import Plan, grid
 from experiments.judging import Judgement, all_of, at_least, at_most, exact, undecided
 from experiments.lab.needs import frequent_pairs, pass_at, within_reach
-from experiments.lab.tiers import exact_world, holds_on, over_seeds
+from experiments.lab.tiers import exact_world, holds_on, over_seeds, tiers_of
 from experiments.word_world import compare, deviation, fit_weights, mean
 
 RATES = tuple(float(rate) for rate in np.geomspace(0.05, 20, 10).round(4))
@@ -49,7 +49,7 @@ TRIES = (1, 4, 16, 64, 256, 1024, 4096)
 class Config:
     """One tier and the ladders of bonuses on it."""
 
-    tier: str = "strings"  # strings or words
+    tier: str = "enumerable"  # enumerable or words
     comparisons: int = 3000  # N, pairs of strings that the annotator compares
     prior_sd: float = 1.0  # of each word's weight in the proxy, in logits of a comparison
     ratios: tuple[float, ...] = (1.0, 4.0)  # entropy weight over KL weight, of both bonuses
@@ -62,9 +62,9 @@ class Config:
 
 SWEEP = {
     "smoke": Plan((Config(comparisons=300, rates=(0.2, 1.0, 5.0)),), seeds=2),
-    "quick": Plan(grid(Config, tier=("strings", "words")), seeds=10),
+    "quick": Plan(grid(Config, tier=("enumerable", "words")), seeds=10),
     "full": Plan(
-        grid(Config, tier=("strings", "words"), comparisons=(300, 3000, 30_000)), seeds=20
+        grid(Config, tier=("enumerable", "words"), comparisons=(300, 3000, 30_000)), seeds=20
     ),
 }
 
@@ -240,7 +240,7 @@ def judge_easy(table: pl.DataFrame) -> Judgement:
     """Claim 13, easy in principle: closed form and entropy laws are exact."""
     rows = table.filter(pl.col("row") == "identity")
     verdicts, largest = {}, 0.0
-    for tier in rows["tier"].unique(maintain_order=True).to_list():
+    for tier in tiers_of(rows):
         chosen = rows.filter(pl.col("tier") == tier)
         worst = max(float(chosen[name].max()) for name in ("slope", "natural", "vanilla"))  # type: ignore[arg-type]
         verdicts[tier], largest = at_most((worst, worst), 1e-9), max(largest, worst)
@@ -270,7 +270,7 @@ def judge_coverage(table: pl.DataFrame) -> Judgement:
     """Claim 13, worth having: at equal proxy reward a bonus keeps more needs within reach."""
     rows = table.filter(pl.col("row") == "matched")
     verdicts, shown, worst = {}, [], (np.inf, (0.0, 0.0))
-    for tier in rows["tier"].unique(maintain_order=True).to_list():
+    for tier in tiers_of(rows):
         chosen = rows.filter(pl.col("tier") == tier)
         ratio, k = float(chosen.filter(pl.col("ratio") > 0)["ratio"].min()), half_way(chosen)  # type: ignore[arg-type]
         values = gains(chosen, "sequence", ratio, k)
@@ -301,7 +301,7 @@ def judge_exchange(table: pl.DataFrame) -> Judgement:
     """Claim 13, Cui's exchange of entropy for reward: R = -a exp(H) + b without a regulariser."""
     rows = table.filter((pl.col("row") == "path") & pl.col("bonus").is_in(["none", "reference"]))
     verdicts, shown, worst = {}, [], (np.inf, (0.0, 0.0))
-    for tier in rows["tier"].unique(maintain_order=True).to_list():
+    for tier in tiers_of(rows):
         chosen = rows.filter(pl.col("tier") == tier)
         pairs = [explained(one) for _, one in chosen.sort("seed").group_by("seed")]
         if len(pairs) < 2:

@@ -6,7 +6,7 @@ model that is right with probability p should claim iff p > penalty / (1 + penal
 many judgements of people of whom a share, the detection quality, sees whether a claim is right;
 to the others any claim looks right.
 
-Tiers. `strings`: questions of rising confidence, with ten candidate answers, tilted exactly.
+Tiers. `enumerable`: questions of rising confidence, with ten candidate answers, tilted exactly.
 `words`: every word of a text of 32 is a claim about what the text says next, the unknown word and
 the end of the sentence abstain; p is the reference's own next-word law, so the reference is
 calibrated. `neural`: a network is pretrained on facts that it met more or less often, then tuned by
@@ -30,7 +30,7 @@ from bandit_rlhf.reward import fit
 from experiments import style
 from experiments.experiment import Plan
 from experiments.judging import Judgement, all_of, at_least, at_most, exact
-from experiments.lab.tiers import exact_world, holds_on, over_seeds
+from experiments.lab.tiers import exact_world, holds_on, over_seeds, tiers_of
 from experiments.word_world import mean
 
 QUALITIES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -41,14 +41,14 @@ PENALTIES = (0.0, 0.25, 1.0, 3.0, 9.0)
 class Config:
     """One tier."""
 
-    tier: str = "strings"  # strings, words or neural
+    tier: str = "enumerable"  # enumerable, words or neural
     qualities: tuple[float, ...] = QUALITIES  # share of wrong claims that annotators recognise
     penalties: tuple[float, ...] = PENALTIES  # of a wrong claim, in units of what a right one earns
     beta: float = 0.02  # weight of the KL term, in the same unit
     strength: float = 4.0  # what a right claim earns in an annotator's eyes, in nats
-    candidates: int = 10  # answers a question might have, tier strings
-    confidences: int = 91  # questions, from 0.1 to 1.0 sure of the best candidate, tier strings
-    abstains: float = 0.1  # how often the reference says that it does not know, tier strings
+    candidates: int = 10  # answers a question might have, tier enumerable
+    confidences: int = 91  # questions, from 0.1 to 1.0 sure of the best candidate, tier enumerable
+    abstains: float = 0.1  # how often the reference says that it does not know, tier enumerable
     steps: int = 120  # policy-gradient steps, tier neural
 
 
@@ -66,7 +66,7 @@ SWEEP = {
 
 def run(config: Config, seed: int) -> list[dict[str, Any]]:
     """Fit the reward model for every quality and penalty, and tune under it."""
-    measure = {"strings": questions, "words": texts}[config.tier]
+    measure = {"enumerable": questions, "words": texts}[config.tier]
     return [
         {"quality": quality, "penalty": penalty, **row}
         for penalty in config.penalties
@@ -115,7 +115,7 @@ def fitted_scores(quality: float, penalty: float, strength: float) -> Scores:
 
 
 def questions(config: Config, scores: Scores) -> list[dict[str, Any]]:
-    """Tier strings: one row a question, and one for all questions together.
+    """Tier enumerable: one row a question, and one for all questions together.
 
     The best of the candidates is right with the question's confidence, the others share the rest.
     """
@@ -131,7 +131,7 @@ def questions(config: Config, scores: Scores) -> list[dict[str, Any]]:
     before = (reference[:, :-1] * (1 - belief)).sum(axis=1).mean()
     after = (claims * (1 - belief)).sum(axis=1).mean()
     total = {
-        "tier": "strings",
+        "tier": "enumerable",
         "row": "all",
         "threshold": scores.threshold,
         "switches_at": switching_point(sure, claims.sum(axis=1)),
@@ -141,7 +141,7 @@ def questions(config: Config, scores: Scores) -> list[dict[str, Any]]:
         "wrong_before": float(before),
     }
     each = [
-        {"tier": "strings", "row": "question", "confidence": float(p), "claims": float(share)}
+        {"tier": "enumerable", "row": "question", "confidence": float(p), "claims": float(share)}
         for p, share in zip(sure, claims.sum(axis=1), strict=True)
     ]
     return [total, *each]
@@ -218,7 +218,7 @@ def ratios(table: pl.DataFrame, tier: str, quality: float, penalty: float = 1.0)
 def judge_caught(table: pl.DataFrame) -> Judgement:
     """Claim 10: fewer wrong claims where annotators catch them, and not fewer where they do not."""
     verdicts, shown, worst = {}, [], (0.0, (0.0, 0.0))
-    for tier in table["tier"].unique(maintain_order=True).to_list():
+    for tier in tiers_of(table):
         caught, missed = (spread(ratios(table, tier, quality)) for quality in (0.9, 0.0))
         verdicts[tier] = all_of([at_most(caught[1], 0.5), at_least(missed[1], 1.0)])
         shown.append(f"{tier}: x {caught[0]:.2f} where 9 in 10 are caught, x {missed[0]:.2f} none")
@@ -239,14 +239,14 @@ def spread(values: list[float]) -> tuple[float, tuple[float, float]]:
 def judge_threshold(table: pl.DataFrame) -> Judgement:
     """Claim 10: the confidence at which the tuned policy starts to answer, errors all caught."""
     asked = table.filter(
-        (pl.col("tier") == "strings") & (pl.col("row") == "all") & (pl.col("penalty") > 0)
+        (pl.col("tier") == "enumerable") & (pl.col("row") == "all") & (pl.col("penalty") > 0)
     )
     caught = asked.filter((pl.col("quality") == 1.0) & (pl.col("penalty") >= 0.25))
     ideal = caught["penalty"] / (1 + caught["penalty"])
     error = float((caught["switches_at"] - ideal).abs().max())  # type: ignore[arg-type]
     half = asked.filter((pl.col("quality") == 0.5) & (pl.col("penalty") == 1.0))
     said = f"; caught by half, at {half['switches_at'][0]:.2f} for penalty 1" if len(half) else ""
-    measured = f"switches within {error:.3f} of penalty/(1 + penalty){said}; strings alone"
+    measured = f"switches within {error:.3f} of penalty/(1 + penalty){said}; enumerable alone"
     return exact(error, at_most((error, error), 0.02), measured)
 
 
@@ -280,7 +280,7 @@ def draw_answers(axes: Axes, table: pl.DataFrame) -> None:
 
 def draw_thresholds(axes: Axes, table: pl.DataFrame) -> None:
     """Where answering starts, against the penalty."""
-    rows = table.filter((pl.col("tier") == "strings") & (pl.col("row") == "all"))
+    rows = table.filter((pl.col("tier") == "enumerable") & (pl.col("row") == "all"))
     shown = [q for q in (0.4, 0.6, 0.9, 1.0) if q in rows["quality"].to_list()]
     at = np.linspace(0, rows["penalty"].max(), 100)  # type: ignore[arg-type]
     axes.plot(at, at / (1 + at), color="0.5", lw=1, label=r"$\lambda/(1+\lambda)$")

@@ -17,7 +17,7 @@ Three questions to the same reference.
 Support in the strict sense is no question of experiment: where ref(y) = 0, every policy of the form
 ref exp(.) / Z has pi(y) = 0, as have all policy-gradient steps in its logits; a test shows it.
 
-Tiers: `strings` and `words` are exact; the seed draws targets, problems and proxies.
+Tiers: `enumerable` and `words` are exact; the seed draws targets, problems and proxies.
 """
 
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ from experiments.lab.needs import (
     success_direction,
     within_reach,
 )
-from experiments.lab.tiers import exact_world, holds_on, over_seeds
+from experiments.lab.tiers import exact_world, holds_on, over_seeds, tiers_of
 from experiments.word_world import compare, deviation, fit_weights, mean
 
 TRIES = tuple(4**k for k in range(13))
@@ -53,7 +53,7 @@ RATES = tuple(float(rate) for rate in np.geomspace(0.05, 20, 10).round(4))
 class Config:
     """One tier."""
 
-    tier: str = "strings"  # strings or words
+    tier: str = "enumerable"  # enumerable or words
     targets: int = 12  # strings y* to be found, half drawn from the reference, half flatter
     problems: int = 40  # pairs of words, at most
     steps: int = 60  # of natural gradient on the mean success
@@ -67,8 +67,8 @@ class Config:
 
 SWEEP = {
     "smoke": Plan((Config(targets=4, steps=5, comparisons=300, rates=(0.2, 5.0)),), seeds=2),
-    "quick": Plan(grid(Config, tier=("strings", "words")), seeds=10),
-    "full": Plan(grid(Config, tier=("strings", "words"), targets=(40,), steps=(200,)), seeds=20),
+    "quick": Plan(grid(Config, tier=("enumerable", "words")), seeds=10),
+    "full": Plan(grid(Config, tier=("enumerable", "words"), targets=(40,), steps=(200,)), seeds=20),
 }
 
 
@@ -327,11 +327,6 @@ def judge_nucleus(table: pl.DataFrame) -> Judgement:
     effect, interval = worst
     measured = f"{'; '.join(shown)}: {holds_on(verdicts)}"
     return Judgement(effect, interval, all_of(verdicts.values()), measured)
-
-
-def tiers_of(rows: pl.DataFrame) -> list[str]:
-    """The tiers of a table, in its order."""
-    return rows["tier"].unique(maintain_order=True).to_list()
 
 
 def draw(table: pl.DataFrame) -> Figure:

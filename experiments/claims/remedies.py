@@ -1,6 +1,6 @@
 """Claims on what helps against an imperfect reward, and on what RLHF can reach at all."""
 
-from experiments import entropy, hallucination, reuse
+from experiments import entropy, hallucination, reuse, true_reward
 from experiments.claims.claim import Claim
 
 CLAIMS: tuple[Claim, ...] = (
@@ -40,6 +40,25 @@ CLAIMS: tuple[Claim, ...] = (
         experiment="hallucination",
         reference="Kalai, Nachum, Vempala, Zhang 2025 (arXiv:2509.04664), section 4",
         judge=hallucination.judge_threshold,
+    ),
+    Claim(
+        id="11-true-reward",
+        number=11,
+        who="Karpathy",
+        statement=(
+            "With the true reward one can optimise for long, as in Go; with a reward model one "
+            "must stop."
+        ),
+        prediction=(
+            "under the true reward the gold gain falls nowhere along tilt, best-of-n and gradient "
+            "paths, by more than 0.01 sd on the exact tiers and 0.1 sd on the sampled one; under "
+            "the fitted reward some path falls by 0.5 sd or more, on every tier. Effect: the "
+            "largest fall under the true reward, in sd, on the worst tier."
+        ),
+        null="the true reward's paths turn as well, or the fitted reward's do not.",
+        experiment="true_reward",
+        reference="Davis, Recht 2025 (arXiv:2510.13651)",
+        judge=true_reward.judge,
     ),
     Claim(
         id="12-escape",

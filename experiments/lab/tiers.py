@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, get_args
 
 import numpy as np
+import polars as pl
 
 from bandit_rlhf.exact.lattice import Lattice
 from experiments.judging import Interval, Verdict, bootstrap_interval
@@ -65,3 +66,8 @@ def holds_on(verdicts: Mapping[str, Verdict]) -> str:
 def over_seeds(values: Sequence[float]) -> Interval:
     """95 % over seeds, by a generator of its own so that a verdict is a function of the rows."""
     return bootstrap_interval(values, np.random.default_rng(0))
+
+
+def tiers_of(table: pl.DataFrame) -> list[str]:
+    """The tiers of a table of rows, in its order."""
+    return table["tier"].unique(maintain_order=True).to_list()

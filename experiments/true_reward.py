@@ -1,0 +1,240 @@
+"""True reward: the same optimisers on the true reward and on a reward fitted to comparisons.
+
+If the reward is the goal, more optimisation is never worse: the gold gain rises along every path,
+however far it leads from the reference (for the tilt d E r / d(1/beta) = Var r >= 0). Under a
+fitted reward it peaks and falls. Both rewards see the same world, the same paths and the same
+number of steps; the fitted one is made from noisy comparisons, in a class that cannot express all
+of the gold reward.
+
+Tiers: `enumerable` (lists of counts of four words, `lab.world`) and `words` (`lab.words`) are exact
+for every draw of comparisons. `neural`: a small network is pretrained on the enumerable world's
+reference at horizon 5 and tuned by REINFORCE with leave-one-out baselines, without a KL penalty,
+against the gold reward and against a network fitted to comparisons; what it says is then summed
+over every string. Best-of-n is left out of `words`: the gold reward there lies on no grid.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from experiments import style
+from experiments.experiment import Plan, grid
+from experiments.judging import Judgement, all_of, at_least, at_most, undecided
+from experiments.lab import curves, words
+from experiments.lab.dials import Dials, fit_proxy
+from experiments.lab.tiers import holds_on, over_seeds, tiers_of
+from experiments.lab.world import draw_world
+from experiments.yardstick import Yardstick
+
+BETAS = tuple(float(beta) for beta in np.geomspace(10, 0.02, 16).round(4))
+
+
+@dataclass(frozen=True)
+class Config:
+    """One tier."""
+
+    tier: str = "enumerable"  # enumerable, words or neural
+    misspecification: float = 0.8  # m: m^2 of gold's variance is beyond the reward class
+    comparisons: int = 1000  # N, pairs of strings that annotators compare
+    betas: tuple[float, ...] = BETAS  # of the tilt, in sd of gold
+    steps: int = 60  # of the gradient learners
+    step_size: float = 0.1  # of natural gradient, in 1 / sd; vanilla's largest change is as large
+    draws: int = 128  # strings of each step, tier neural
+    width: int = 16  # of the networks, tier neural
+
+
+SWEEP = {
+    "smoke": Plan(
+        (Config(comparisons=200, steps=5), Config("neural", comparisons=200, steps=10)), seeds=2
+    ),
+    "quick": Plan(
+        (Config(), Config("words", misspecification=1.0, steps=20), Config("neural", steps=150)),
+        seeds=10,
+    ),
+    "full": Plan(
+        (
+            *grid(Config, comparisons=(300, 3000), steps=(200,)),
+            Config("words", misspecification=1.0, steps=100),
+            Config("neural", steps=400),
+        ),
+        seeds=20,
+    ),
+}
+
+Point = tuple[str, str, float, dict[str, Any]]
+
+
+def run(config: Config, seed: int) -> list[dict[str, Any]]:
+    """Follow every path under both rewards."""
+    follow = {"enumerable": enumerable, "words": word_world, "neural": neural}[config.tier]
+    return [
+        {
+            "tier": config.tier,
+            "reward": reward,
+            "method": method,
+            "setting": float(setting),
+            **{name: measures[name] for name in ("kl", "distance", "proxy", "gold")},
+        }
+        for reward, method, setting, measures in follow(config, seed)
+    ]
+
+
+def enumerable(config: Config, seed: int) -> Iterator[Point]:
+    """Tilt, best-of-n and vanilla gradient over all strings."""
+    world = draw_world(seed)
+    proxy = fit_proxy(world, Dials(config.misspecification, config.comparisons), seed)
+    marks = curves.marks(config.steps)
+    for name, reward in (("true", proxy.gold), ("fitted", proxy.reward)):
+        ruler = curves.Ruler.of(world, proxy.gold, reward)
+        paths = {
+            "tilt": curves.tilt(world.law, reward, config.betas),
+            "best-of-n": curves.best_of_n(world.law, reward),
+            "vanilla gradient": curves.token_gradient(
+                world, reward, config.step_size, marks, natural=False
+            ),
+        }
+        for method, path in paths.items():
+            for setting, law in path:
+                yield name, method, setting, ruler(law)
+
+
+def word_world(config: Config, seed: int) -> Iterator[Point]:
+    """Tilt and vanilla gradient on the lattice."""
+    fitted = words.fit_words(Dials(config.misspecification, config.comparisons), seed)
+    gold = words.WordProxy(fitted.lattice, fitted.weights, fitted.lattice.payoffs["gold"])
+    marks = curves.marks(config.steps)
+    for name, proxy in (("true", gold), ("fitted", fitted)):
+        ruler = Yardstick.of(proxy.lattice, proxy.reward)
+        paths = {
+            "tilt": words.tilt(proxy, config.betas),
+            "vanilla gradient": words.token_gradient(proxy, config.step_size, marks, natural=False),
+        }
+        for method, path in paths.items():
+            for setting, policy in path:
+                yield name, method, setting, ruler.of_policy(policy)
+
+
+def neural(config: Config, seed: int) -> Iterator[Point]:
+    """Sampled policy gradient on a network, against gold and against a fitted network."""
+    from experiments.lab import small_networks
+
+    world = draw_world(seed, horizon=5)
+    gold = world.on_strings(world.gold(config.misspecification))
+    reference = small_networks.pretrained(world, config.width, seed)
+    rows = small_networks.asked(reference, world, gold, config.comparisons, seed)
+    fitted = small_networks.fitted_reward(world, rows, config.width, seed + 1).reward_table()
+    marks = curves.marks(config.steps, 12)
+    for name, reward in (("true", gold), ("fitted", fitted)):
+        ruler = curves.Ruler.of(world, gold, reward)
+        for step, law in small_networks.tuned(
+            reference,
+            world,
+            reward,
+            steps=config.steps,
+            draws=config.draws,
+            seed=seed,
+            marks=marks,
+        ):
+            yield name, "sampled gradient", step, ruler(law)
+
+
+def paths_of(table: pl.DataFrame, tier: str, reward: str) -> dict[tuple[str, int], pl.DataFrame]:
+    """Every path of a tier under one reward, in the order in which it was walked."""
+    chosen = table.filter((pl.col("tier") == tier) & (pl.col("reward") == reward))
+    return {
+        (str(method), int(seed)): path  # type: ignore[call-overload]
+        for (method, seed), path in chosen.group_by("method", "seed", maintain_order=True)
+    }
+
+
+def largest_fall(gold: np.ndarray) -> float:
+    """How far a path falls below what it had reached; the reference, at 0, belongs to it.
+
+    >>> largest_fall(np.array([1.0, 3.0, 2.5, 2.75]))
+    0.5
+    """
+    walked = np.append(0.0, gold)
+    return float((np.maximum.accumulate(walked) - walked).max())
+
+
+def worst_falls(table: pl.DataFrame, tier: str, reward: str) -> list[float]:
+    """The largest fall of any path, a number a seed."""
+    falls: dict[int, float] = {}
+    for (_, seed), path in paths_of(table, tier, reward).items():
+        falls[seed] = max(falls.get(seed, 0.0), largest_fall(path["gold"].to_numpy()))
+    return [falls[seed] for seed in sorted(falls)]
+
+
+def unlocked(table: pl.DataFrame, tier: str) -> list[float]:
+    """Best gold under the true reward less best gold under the fitted one, a number a seed."""
+    best = (
+        table.filter(pl.col("tier") == tier)
+        .group_by("seed", "reward")
+        .agg(pl.col("gold").max())
+        .sort("seed")
+    )
+    true, fitted = (best.filter(pl.col("reward") == name)["gold"] for name in ("true", "fitted"))
+    return (true - fitted).to_list()
+
+
+def judge(table: pl.DataFrame) -> Judgement:
+    """Claim 11: gold only rises under the true reward, and falls under the fitted one."""
+    verdicts, shown, worst = {}, [], (-np.inf, (0.0, 0.0))
+    for tier in tiers_of(table):
+        true, fitted = (worst_falls(table, tier, reward) for reward in ("true", "fitted"))
+        if len(true) < 2:
+            return undecided("one seed alone gives no interval")
+        allowed = 0.1 if tier == "neural" else 0.01
+        interval = over_seeds(true)
+        verdicts[tier] = all_of([at_most(interval, allowed), at_least(over_seeds(fitted), 0.5)])
+        shown.append(
+            f"{tier}: falls by {np.mean(true):.1e} sd under r*, {np.mean(fitted):.2f} under r^; "
+            f"r* unlocks {np.mean(unlocked(table, tier)):+.2f} sd"
+        )
+        worst = max(worst, (float(np.mean(true)), interval))
+    effect, interval = worst
+    measured = f"{'; '.join(shown)}: {holds_on(verdicts)}"
+    return Judgement(effect, interval, all_of(verdicts.values()), measured)
+
+
+def draw(table: pl.DataFrame) -> Figure:
+    """Gold against distance under both rewards, one panel a tier."""
+    tiers = tiers_of(table)
+    figure = style.figure(columns=2, height_to_width=0.95)
+    panels = np.atleast_1d(figure.subplots(1, len(tiers)))
+    for axes, tier in zip(panels, tiers, strict=True):
+        draw_tier(axes, table, tier)
+    panels[0].set_ylabel("gold gain (sd under ref)")
+    panels[0].legend(fontsize="xx-small")
+    return figure
+
+
+def draw_tier(axes: Axes, table: pl.DataFrame, tier: str) -> None:
+    """Means over seeds at every setting; bands 95 %."""
+    of_tier = table.filter(pl.col("tier") == tier)
+    methods = of_tier["method"].unique(maintain_order=True).to_list()
+    for row, reward in enumerate(("true", "fitted")):
+        for column, method in enumerate(methods):
+            rows = table.filter(
+                (pl.col("tier") == tier)
+                & (pl.col("reward") == reward)
+                & (pl.col("method") == method)
+            )
+            points = []
+            for _, one in rows.group_by("setting", maintain_order=True):
+                gold = one.sort("seed")["gold"].to_list()
+                low, high = over_seeds(gold) if len(gold) > 1 else (gold[0], gold[0])
+                points.append((one["distance"].mean(), one["gold"].mean(), low, high))
+            x, y, low, high = np.array(points).T
+            look = style.series(column)
+            colour = style.series(row)["color"]
+            name = "$r^*$" if reward == "true" else r"$\hat r$"
+            axes.plot(x, y, color=colour, ls=look["linestyle"], lw=1, label=f"{name}, {method}")
+            axes.fill_between(x, low, high, color=colour, alpha=0.15, lw=0)
+    axes.axhline(0, color="0.6", lw=0.5, zorder=0)
+    axes.set(xlabel=r"$\sqrt{\mathrm{KL}}$, in $\sqrt{\mathrm{nats}}$", title=tier)
