@@ -2,8 +2,8 @@
 
 The rows of the tiers have the same columns, so that one judge and one figure serve them all:
 `world`, `method`, `setting`, `kl`, `distance`, `chi_squared`, `proxy`, `gold`, `guaranteed`,
-`repeats`, `length`, `correlation`, `largest_kl`; gains in standard deviations under the reference. Neither
-repeats nor length are known of best-of-n in the word world: they are missing.
+`repeats`, `length`, `correlation`, `largest_kl`; gains in standard deviations under the reference.
+Neither repeats nor length are known of best-of-n in the word world: they are missing.
 """
 
 from collections.abc import Iterator
