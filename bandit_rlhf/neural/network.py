@@ -214,7 +214,8 @@ def build(
 ) -> Network:
     """A network with fresh parameters, the same for the same seed on every device.
 
-    Weights are normal with variance 1 / fan-in, those of linear kinds and biases zero, gains one.
+    Weights are normal with variance 1 / fan-in (1 for embeddings, which read unit vectors); those of
+    linear kinds and biases are zero, gains one.
     No global random state is read or moved.
     """
     _check.integer_at_least("seed", seed, 0, "neural.network.build")
@@ -226,7 +227,7 @@ def build(
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             if parameter.ndim == 2:
-                fan_in = parameter.shape[1]
+                fan_in = 1 if name.endswith("embedding") else parameter.shape[1]
                 parameter.normal_(0.0, fan_in**-0.5, generator=generator)
             else:
                 is_gain = "before_" in name or name.endswith("last.weight")
