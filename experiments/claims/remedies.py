@@ -1,6 +1,6 @@
 """Claims on what helps against an imperfect reward, and on what RLHF can reach at all."""
 
-from experiments import entropy, hallucination, reuse, true_reward
+from experiments import entropy, hallucination, reuse, robust, true_reward
 from experiments.claims.claim import Claim
 
 CLAIMS: tuple[Claim, ...] = (
@@ -155,5 +155,57 @@ CLAIMS: tuple[Claim, ...] = (
         experiment="entropy",
         reference="Cui et al. 2025 (arXiv:2505.22617), section 2.4",
         judge=entropy.judge_exchange,
+    ),
+    Claim(
+        id="17-robust-private",
+        number=17,
+        who="D'Oro",
+        statement=(
+            "Instead of a perfect reward, optimise robustly: the worst case over an ensemble, "
+            "whose members err each in its own way."
+        ),
+        prediction=(
+            "at the strongest tilt the worst case over members with private errors earns 0.1 sd "
+            "of gold or more above the mean of the same members, and at its best no less than "
+            "0.05 sd below, on every tier. Effect: its gain at the strongest tilt, in sd, on the "
+            "tier where it is least."
+        ),
+        null="the mean of the members does as well.",
+        experiment="robust",
+        reference="Coste et al. 2023 (arXiv:2310.02743); Zhu et al. 2023 (arXiv:2301.11270)",
+        judge=robust.judge_private,
+    ),
+    Claim(
+        id="17-robust-shared",
+        number=17,
+        who="D'Oro",
+        statement=(
+            "Robust optimisation makes do with imperfect rewards, also where the whole class is "
+            "wrong."
+        ),
+        prediction=(
+            "the same under errors that all members share (abundant comparisons, a class that "
+            "lacks part of the gold reward; for networks one table of comparisons for all). "
+            "Effect: the same gain."
+        ),
+        null="members that agree on an error cannot warn of it: gain 0 (Eisenstein et al. 2023).",
+        experiment="robust",
+        reference="Eisenstein et al. 2023 (arXiv:2312.09244); Huang et al. 2024 (arXiv:2407.13399)",
+        judge=robust.judge_shared,
+    ),
+    Claim(
+        id="17-weight-average",
+        number=17,
+        who="Rame et al.",
+        statement="Averaging the weights of reward models is another remedy than averaging them.",
+        prediction=(
+            "no: for linear rewards the member with the mean weights is the mean member, string by "
+            "string, to 1e-9, on both tiers with linear rewards; networks are reported beside "
+            "them. Effect: the largest difference, in nats."
+        ),
+        null="the two differ: averaging weights is something else.",
+        experiment="robust",
+        reference="Rame et al. 2024 (arXiv:2401.12187)",
+        judge=robust.judge_weight_average,
     ),
 )

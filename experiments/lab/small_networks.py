@@ -10,6 +10,7 @@ import torch
 
 from bandit_rlhf import neural as nn
 from bandit_rlhf._array import Float
+from bandit_rlhf.neural.strings import concatenate
 from experiments.lab.world import World
 
 PRETRAINING = 250
@@ -45,8 +46,27 @@ def asked(
     """
     rng = np.random.default_rng((seed, 0xDA7A))
     prompts = rng.choice(len(world.prompts), comparisons, p=world.prompt_law)
-    generator = torch.Generator().manual_seed(seed)
-    first, second = (policy.sample(generator, torch.as_tensor(prompts)) for _ in range(2))
+    generator, rows = torch.Generator().manual_seed(seed), torch.as_tensor(prompts)
+    first, second = policy.sample(generator, rows), policy.sample(generator, rows)
+    return nn.compare(first, second, nn.from_table(world.language, truth), rng)
+
+
+def drawn_from(
+    world: World, truth: np.ndarray, comparisons: int, seed: int
+) -> nn.StringComparisons:
+    """The same of strings drawn from the world's own reference."""
+    torch.set_num_threads(1)
+    rng = np.random.default_rng((seed, 0xDA7A))
+    sizes = rng.multinomial(comparisons, world.prompt_law)
+    first, second = (
+        concatenate(
+            [
+                nn.Strings.of(world.reference.sample(rng, int(size), prompt), prompt)
+                for prompt, size in enumerate(sizes)
+            ]
+        )
+        for _ in range(2)
+    )
     return nn.compare(first, second, nn.from_table(world.language, truth), rng)
 
 

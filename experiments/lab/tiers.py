@@ -5,11 +5,12 @@
 - `neural`: small neural policies or rewards; sampled, over seeds.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Literal, get_args
 
 import numpy as np
 import polars as pl
+from numpy.typing import ArrayLike
 
 from bandit_rlhf.exact.lattice import Lattice
 from experiments.judging import Interval, Verdict, bootstrap_interval
@@ -63,7 +64,7 @@ def holds_on(verdicts: Mapping[str, Verdict]) -> str:
     return "; ".join(parts)
 
 
-def over_seeds(values: Sequence[float]) -> Interval:
+def over_seeds(values: ArrayLike) -> Interval:
     """95 % over seeds, by a generator of its own so that a verdict is a function of the rows."""
     return bootstrap_interval(values, np.random.default_rng(0))
 
