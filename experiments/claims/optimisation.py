@@ -1,6 +1,6 @@
 """Claims on optimising an imperfect reward: what turns the curve, and when."""
 
-from experiments import goodhart_page, overoptimization
+from experiments import early_stopping, goodhart_page, overoptimization
 from experiments.claims.claim import Claim
 
 CLAIMS: tuple[Claim, ...] = (
@@ -70,5 +70,37 @@ CLAIMS: tuple[Claim, ...] = (
         experiment="overoptimization",
         reference="Gao, Schulman, Hilton 2022 (arXiv:2210.10760), section 3.2",
         judge=overoptimization.judge_size,
+    ),
+    Claim(
+        id="8-stop-is-a-penalty",
+        number=8,
+        who="Karpathy",
+        statement="One must stop after some hundreds of steps; stopping early is a KL penalty.",
+        prediction=(
+            "every step of exact natural policy gradient on whole strings is the Gibbs optimum of "
+            "beta = 1 / (step size x step) to 1e-8 in every probability, while vanilla gradient is "
+            "not; and with 20,000 comparisons and a misspecified proxy, running on from the best "
+            "step to step 200 costs 1 sd of gold or more, in the enumerable world and in the word "
+            "world. Effect: that cost, in sd, in the tier where it is least."
+        ),
+        null="the path leaves the Gibbs path, or the last step is as good as the best.",
+        experiment="early_stopping",
+        reference="Gao, Schulman, Hilton 2022 (arXiv:2210.10760), section 3.4; Kakade 2001",
+        judge=early_stopping.judge_penalty,
+    ),
+    Claim(
+        id="8-when-to-stop",
+        number=8,
+        who="Karpathy",
+        statement="The weaker the reward model, the sooner one must stop.",
+        prediction=(
+            "along natural gradient at equal step size the best stop comes at least twice as late "
+            "with 20,000 comparisons as with 50, in the enumerable world and in the word world. "
+            "Effect: ratio of the two steps in the tier where it is least."
+        ),
+        null="the best stop does not depend on the amount of data, or comes earlier with more.",
+        experiment="early_stopping",
+        reference="Gao, Schulman, Hilton 2022 (arXiv:2210.10760), section 3.3",
+        judge=early_stopping.judge_stop,
     ),
 )

@@ -1,0 +1,271 @@
+"""Early stopping: natural policy gradient follows the path of the KL penalty, and when to stop.
+
+Natural gradient on the logits of whole strings, taken step by step, is compared with the Gibbs
+optimum of the KL penalty beta = 1 / (step size x step); vanilla gradient on token logits, the
+control, with the Gibbs optimum of equal KL. The gold reward along the way says which step was best,
+and what running on costs.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy.optimize import brentq
+
+from bandit_rlhf import objective
+from bandit_rlhf.exact import path_sum
+from bandit_rlhf.exact.lattice import LatticePolicy
+from experiments import style
+from experiments.experiment import Plan, grid
+from experiments.judging import Judgement, all_of, at_least, at_most, undecided
+from experiments.lab import curves, words
+from experiments.lab.dials import Dials, Proxy, fit_proxy
+from experiments.lab.reading import by_seed, enough, falls, interval, said, set_to, where
+from experiments.lab.world import draw_world
+from experiments.yardstick import Yardstick
+
+TIERS = ("enumerable", "words")
+FEW, MANY = 50, 20_000
+SAME = 1e-8
+"""Probabilities this close are the same path."""
+APART = 1e-3
+"""How far the control must come off the path: else the comparison sees nothing."""
+COST = 1.0
+"""A loss of gold by running on that counts, in its standard deviations under the reference."""
+EARLIER = 2.0
+"""By which factor a stop is earlier."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """One fitted proxy and two gradient paths."""
+
+    tier: str = "enumerable"  # enumerable or words
+    comparisons: int = MANY  # N, pairs of strings that are compared
+    misspecification: float = 0.6  # share m; m^2 of gold's variance is no linear function of counts
+    horizon: int = 6  # tokens
+    worlds: int = 4  # enumerable worlds a seed, whose mean is judged
+    steps: int = 200  # gradient steps
+    step_size: float = 0.2  # of natural gradient, in 1 / sd of gold
+
+
+def plans(horizon: int, worlds: int, sizes: tuple[int, ...]) -> tuple[Config, ...]:
+    """Both tiers under every number of comparisons."""
+    words: dict[str, Any] = {"tier": ("words",), "misspecification": (1.0,), "horizon": (32,)}
+    return (
+        *grid(Config, comparisons=sizes, horizon=(horizon,), worlds=(worlds,)),
+        *grid(Config, comparisons=sizes, worlds=(1,), **words),
+    )
+
+
+SWEEP = {
+    "smoke": Plan(
+        (
+            Config(horizon=4, worlds=1, steps=20),
+            Config(comparisons=FEW, horizon=4, worlds=1, steps=20),
+            Config(tier="words", comparisons=300, misspecification=1.0, horizon=8, steps=5),
+        ),
+        seeds=2,
+    ),
+    "quick": Plan(plans(6, 4, (FEW, 1000, MANY)), seeds=10),
+    "full": Plan(plans(7, 8, (FEW, 200, 1000, 5000, MANY)), seeds=20),
+}
+
+
+def run(config: Config, seed: int) -> list[dict[str, Any]]:
+    """Fit the proxy and take the steps; one row a measured step.
+
+    `off_gibbs` is the largest difference of any string's probability (in the word world: of any
+    next word's, where the path comes by at all) from the Gibbs optimum.
+    """
+    dials = Dials(config.misspecification, config.comparisons)
+    if config.tier == "words":
+        return list(word_rows(config, words.fit_words(dials, seed, horizon=config.horizon)))
+    rows = []
+    for number in range(seed * config.worlds, (seed + 1) * config.worlds):
+        proxy = fit_proxy(draw_world(number, config.horizon), dials, number)
+        rows += [{"world": number, **row} for row in enumerable_rows(config, proxy)]
+    return rows
+
+
+def enumerable_rows(config: Config, proxy: Proxy) -> Iterator[dict[str, Any]]:
+    """Both paths over whole strings."""
+    world, ruler = proxy.world, curves.Ruler.of_proxy(proxy)
+    marks = curves.marks(config.steps)
+
+    def gibbs(beta: float) -> np.ndarray:
+        return objective.gibbs(world.law, proxy.reward, beta)
+
+    def kl(law: np.ndarray) -> float:
+        return objective.over_prompts(world.prompt_law, objective.kl_divergence(law, world.law))
+
+    natural = curves.natural_gradient(world.log_law, proxy.reward, config.step_size, marks)
+    for step, law in natural:
+        off = float(np.abs(law - gibbs(1 / (config.step_size * step))).max())
+        yield {"method": "natural", "setting": step, "off_gibbs": off, **ruler(law)}
+    vanilla = curves.token_gradient(world, proxy.reward, config.step_size, marks, natural=False)
+    for step, law in vanilla:
+        beta = matching_beta(lambda beta: kl(gibbs(beta)), kl(law))
+        off = None if beta is None else float(np.abs(law - gibbs(beta)).max())
+        yield {"method": "vanilla", "setting": step, "off_gibbs": off, **ruler(law)}
+
+
+def word_rows(config: Config, proxy: words.WordProxy) -> Iterator[dict[str, Any]]:
+    """Both paths on the lattice."""
+    lattice, ruler = proxy.lattice, Yardstick.of(proxy.lattice, proxy.reward)
+    about, marks = {"world": 0, **ruler.about()}, curves.marks(config.steps)
+
+    def gibbs(beta: float) -> LatticePolicy:
+        return path_sum.gibbs_optimum(lattice, proxy.reward, beta)[0]
+
+    def kl(policy: LatticePolicy) -> float:
+        return path_sum.kl(policy, lattice.reference).value
+
+    for step, policy in words.natural_gradient(proxy, config.step_size, marks):
+        off = apart(policy, gibbs(1 / (config.step_size * step)))
+        measures = ruler.of_policy(policy)
+        yield {"method": "natural", "setting": step, "off_gibbs": off, **measures, **about}
+    for step, policy in words.token_gradient(proxy, config.step_size, marks, natural=False):
+        beta = matching_beta(lambda beta: kl(gibbs(beta)), kl(policy))
+        off = None if beta is None else apart(policy, gibbs(beta))
+        measures = ruler.of_policy(policy)
+        yield {"method": "vanilla", "setting": step, "off_gibbs": off, **measures, **about}
+
+
+def apart(policy: LatticePolicy, other: LatticePolicy) -> float:
+    """The largest difference in a next word's probability, in states that `policy` visits."""
+    visited = path_sum.visits(policy) > 1e-12
+    return float(np.abs(policy.probs - other.probs)[visited].max())
+
+
+def matching_beta(kl_of: Any, kl: float) -> float | None:
+    """The beta whose Gibbs optimum has this KL; None where no tilt reaches it."""
+    low, high = math.log(1e-3), math.log(1e4)
+    if not kl_of(math.exp(high)) < kl < kl_of(math.exp(low)):
+        return None
+    root: Any = brentq(lambda log_beta: kl_of(math.exp(log_beta)) - kl, low, high, xtol=1e-6)
+    return math.exp(root)
+
+
+def best_step(points: pl.DataFrame) -> float:
+    """The measured step at which gold is highest."""
+    return float(points["setting"][int(points["gold"].arg_max() or 0)])
+
+
+def path(table: pl.DataFrame, tier: str, method: str, comparisons: int) -> pl.DataFrame:
+    """One kind of path on one tier."""
+    return table.filter(set_to(tier=tier, comparisons=comparisons) & where(method=method))
+
+
+def judge_penalty(table: pl.DataFrame) -> Judgement:
+    """Claim 8: stopping early is a KL penalty, and not stopping costs."""
+    verdicts, parts, costs = [], [], []
+    for tier in TIERS:
+        natural, vanilla = (path(table, tier, m, MANY) for m in ("natural", "vanilla"))
+        if not enough(natural):
+            continue
+        off = float(natural["off_gibbs"].max())  # type: ignore[arg-type]
+        control = float(vanilla["off_gibbs"].max() or 0.0)  # type: ignore[arg-type]
+        if control < APART:
+            return undecided(
+                f"{tier}: vanilla gradient, the control, is on the path: {control:.1e}"
+            )
+        cost = falls(natural)
+        stops = by_seed(natural, best_step)
+        verdicts += [at_most((off, off), SAME), at_least(interval(cost), COST)]
+        costs.append(cost)
+        parts.append(
+            f"{tier}: off the Gibbs path by {off:.0e} (vanilla {control:.2f}), best stop at step "
+            f"{said(stops, 0)} of {natural['setting'].max():.0f}, running on costs {said(cost)} sd"
+        )
+    if not verdicts:
+        return undecided(f"no natural path under N = {MANY:,} and two seeds or more")
+    least = min(costs, key=lambda cost: float(cost.mean()))
+    return Judgement(float(least.mean()), interval(least), all_of(verdicts), "; ".join(parts))
+
+
+def judge_stop(table: pl.DataFrame) -> Judgement:
+    """Claim 8: with fewer comparisons the best stop comes earlier."""
+    ratios, parts = [], []
+    for tier in TIERS:
+        few, many = (path(table, tier, "natural", n) for n in (FEW, MANY))
+        if not (enough(few) and enough(many)):
+            continue
+        early, late = by_seed(few, best_step), by_seed(many, best_step)
+        ratios.append(late / early)
+        parts.append(
+            f"{tier}: step {said(early, 0)} under N = {FEW}, {said(late, 0)} under {MANY:,}"
+        )
+    if not ratios:
+        return undecided(f"no natural paths under N = {FEW} and {MANY:,} and two seeds or more")
+    least = min(ratios, key=lambda ratio: float(ratio.mean()))
+    verdict = all_of(at_least(interval(ratio), EARLIER) for ratio in ratios)
+    measured = "best stop at " + "; ".join(parts)
+    return Judgement(float(least.mean()), interval(least), verdict, measured)
+
+
+def draw(table: pl.DataFrame) -> Figure:
+    """A row a tier: gold along the steps, best stop against comparisons, distance off the path."""
+    figure = style.figure(rows=2, columns=3, height_to_width=0.95)
+    panels = figure.subplots(2, 3)
+    for row, tier in zip(panels, TIERS, strict=True):
+        here = table.filter(set_to(tier=tier))
+        if here.is_empty():
+            continue
+        draw_gold(row[0], here.filter(where(method="natural")))
+        draw_stops(row[1], here.filter(where(method="natural")))
+        draw_off(row[2], here)
+        row[0].set_title(f"{tier}: gold along steps")
+        row[1].set_title(f"{tier}: best stop")
+        row[2].set_title(f"{tier}: off the Gibbs path")
+    return figure
+
+
+def draw_gold(axes: Axes, table: pl.DataFrame) -> None:
+    """Natural gradient, mean over seeds, for each number of comparisons; a ring marks the top."""
+    for index, ((comparisons,), rows) in enumerate(
+        table.sort("config.comparisons").group_by("config.comparisons", maintain_order=True)
+    ):
+        look = {**style.series(index), "marker": None}
+        mean = rows.group_by("setting").agg(pl.col("gold").mean()).sort("setting")
+        axes.plot(mean["setting"], mean["gold"], label=f"N = {comparisons:,}", **look)
+        top = int(mean["gold"].arg_max() or 0)
+        axes.plot(mean["setting"][top], mean["gold"][top], "o", mfc="none", color=look["color"])
+    axes.axhline(0, color="0.6", lw=0.5, zorder=0)
+    axes.set_xscale("log")
+    axes.set(xlabel="step of natural gradient", ylabel="gold gain, sd")
+    axes.legend(fontsize="xx-small", loc="best")
+
+
+def draw_stops(axes: Axes, table: pl.DataFrame) -> None:
+    """The best step against the number of comparisons, 95 % over seeds."""
+    for (comparisons,), rows in table.sort("config.comparisons").group_by(
+        "config.comparisons", maintain_order=True
+    ):
+        stops = by_seed(rows, best_step)
+        low, high = interval(stops)
+        axes.plot([comparisons, comparisons], [low, high], "-", color=style.COLOURS[0])
+        axes.plot(comparisons, stops.mean(), "o", color=style.COLOURS[0])
+    axes.set_xscale("log")
+    axes.set_ylim(bottom=0)
+    axes.set(xlabel="comparisons N", ylabel="best step")
+
+
+def draw_off(axes: Axes, table: pl.DataFrame) -> None:
+    """How far each path lies off the Gibbs optima, the largest over seeds."""
+    for index, method in enumerate(("natural", "vanilla")):
+        rows = table.filter(where(method=method)).drop_nulls("off_gibbs")
+        worst = rows.group_by("setting").agg(pl.col("off_gibbs").max()).sort("setting")
+        off = worst["off_gibbs"].clip(1e-17)
+        axes.plot(worst["setting"], off, **style.series(index), label=f"{method} gradient")
+    axes.axhline(SAME, color="0.5", lw=0.6, ls="--")
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_ylim(1e-17, 10)
+    axes.set(xlabel="step", ylabel="largest difference of a prob.")
+    axes.legend(fontsize="xx-small", loc="center right")
