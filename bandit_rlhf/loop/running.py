@@ -107,5 +107,9 @@ def _turns(
         if reward is None or asked:
             reward = judged_reward(bandit, reward_model(seen, rng), step)  # pyright: ignore
         if step:
-            state = learner.step(state, Evidence(reward, seen), rng)
+            try:
+                state = learner.step(state, Evidence(reward, seen), rng)
+            except ValueError as error:
+                error.add_note(f"The learner failed at step {step}; rounds before it are sound.")
+                raise
         yield measured(bandit, state, reward, seen, asked)

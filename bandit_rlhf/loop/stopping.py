@@ -79,8 +79,8 @@ def validation(
 ) -> Callable[[Round], float]:
     """A score from fresh judgements: how often people prefer the policy's string to another's.
 
-    What one who lacks the true reward can do: draw `pairs` strings of pi and of ref, ask, count ties as a
-    half. Equal strings need no asking; they tie.
+    What one who lacks the true reward can do: draw pairs of a string of pi and one of ref, ask,
+    count ties as a half. Equal strings need no asking; they tie.
 
     Args:
         annotator: who judges.
