@@ -1,6 +1,6 @@
 """Claims on optimising an imperfect reward: what turns the curve, and when."""
 
-from experiments import early_stopping, goodhart_page, overoptimization
+from experiments import early_stopping, goodhart_page, out_of_distribution, overoptimization
 from experiments.claims.claim import Claim
 
 CLAIMS: tuple[Claim, ...] = (
@@ -70,6 +70,38 @@ CLAIMS: tuple[Claim, ...] = (
         experiment="overoptimization",
         reference="Gao, Schulman, Hilton 2022 (arXiv:2210.10760), section 3.2",
         judge=overoptimization.judge_size,
+    ),
+    Claim(
+        id="6-out-of-distribution",
+        number=6,
+        who="Karpathy",
+        statement="Reward models fail on strings unlike those they were trained on.",
+        prediction=(
+            "with a misspecified proxy, and with one fitted to 1,000 comparisons, |r^ - r*| has a "
+            "rank correlation of 0.3 or more with -ln ref(y), over all strings of the enumerable "
+            "world and over draws from the reference in the word world. Effect: that correlation "
+            "where it is least."
+        ),
+        null="errors are as large on probable strings as on improbable ones: correlation 0.",
+        experiment="out_of_distribution",
+        reference="Gao et al. 2022 (arXiv:2210.10760); Mroueh 2024 (arXiv:2406.05883)",
+        judge=out_of_distribution.judge_where,
+    ),
+    Claim(
+        id="6-heavy-tails",
+        number=6,
+        who="Kwa, Thomas, Garriga-Alonso",
+        statement="If the reward model's errors are heavy-tailed, a KL penalty does not help.",
+        prediction=(
+            "a single atom of the reference lets a policy collect an unbounded error of variance "
+            "1 while KL goes to 0; and at a KL of 0.1 nats tilting collects at least twice as much "
+            "of heavy (Cauchy) as of Gaussian errors of the same variance, in the enumerable world "
+            "and in the word world. Effect: that ratio in the tier where it is least."
+        ),
+        null="what is collected at a given KL depends on the errors' variance alone: ratio 1.",
+        experiment="out_of_distribution",
+        reference="Kwa et al. 2024 (arXiv:2407.14503); Mroueh 2024 (arXiv:2406.05883)",
+        judge=out_of_distribution.judge_heavy,
     ),
     Claim(
         id="8-stop-is-a-penalty",

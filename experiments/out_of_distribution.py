@@ -1,0 +1,365 @@
+"""Out of distribution: where the reward model errs, and how much of its error a policy can collect.
+
+Two questions. Per string: is |r^ - r*| larger where the reference makes a string less probable?
+Per policy: the error that tilting collects, E_pi[r^ - r*] less its mean under the reference, beside
+what bounds it:
+
+    by chi-squared   sqrt(chi^2(pi || ref) Var_ref(error)), Cauchy and Schwarz
+    by KL            min_t (KL + ln E_ref exp(t error)) / t, Donsker and Varadhan
+    sub-Gaussian     sd_ref(error) sqrt(2 KL), which holds if errors are sub-Gaussian with that sd
+
+A control needs no world: an atom of mass e under the reference, with error e^(-1/2), to which the
+policy moves the mass e^(1/4). As e falls the KL vanishes and what is collected grows without bound.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy.stats import rankdata
+
+from bandit_rlhf import objective
+from bandit_rlhf.exact import path_sum
+from bandit_rlhf.exact.lattice import LatticePolicy
+from experiments import style, word_world
+from experiments.experiment import Plan
+from experiments.judging import Judgement, all_of, at_least, undecided
+from experiments.lab import curves, words
+from experiments.lab.dials import Dials, Proxy, fit_proxy
+from experiments.lab.reading import by_seed, enough, interval, said, set_to, where
+from experiments.lab.world import draw_world
+
+BETAS = tuple(float(beta) for beta in np.geomspace(20.0, 0.05, 16).round(4))
+TILTS = np.geomspace(1e-3, 1e3, 61)
+"""The t of Donsker and Varadhan's bound; any t gives a bound, the best of them is reported."""
+SETTINGS: dict[str, dict[str, float]] = {
+    "misspecification": {"misspecification": 0.6},
+    "estimation": {"estimation": 1000.0},
+    "Gaussian errors": {"tail": math.inf},
+    "heavy errors": {"tail": 1.0},
+}
+"""One source of error at a time."""
+CORRELATED = 0.3
+"""A rank correlation that counts."""
+SMALL_KL = 0.1
+"""KL, in nats, at which heavy and Gaussian errors of equal variance are compared."""
+WORSE = 2.0
+"""How many times more a policy collects of heavy errors than of Gaussian ones."""
+SAMPLE = 400
+"""Strings of the word world whose errors are looked at, drawn from the reference."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """One source of error, on one tier; or the control."""
+
+    tier: str = "enumerable"  # enumerable, words, or control: the atom alone
+    source: str = "misspecification"  # which error: a key of SETTINGS
+    horizon: int = 7  # tokens
+    worlds: int = 4  # enumerable worlds a seed, whose mean is judged
+    betas: tuple[float, ...] = BETAS  # weights of the KL term, in sd of gold
+
+
+def plans(horizon: int, worlds: int, length: int) -> tuple[Config, ...]:
+    """Every source on both tiers, and the control."""
+    small = tuple(Config("enumerable", source, horizon, worlds) for source in SETTINGS)
+    large = tuple(Config("words", source, length, 1) for source in SETTINGS)
+    return (*small, *large, Config("control", "heavy errors", 0, 0, ()))
+
+
+SWEEP = {
+    "smoke": Plan(plans(4, 1, 8), seeds=2),
+    "quick": Plan(plans(7, 4, 32), seeds=10),
+    "full": Plan(plans(8, 8, 32), seeds=20),
+}
+
+
+def run(config: Config, seed: int) -> list[dict[str, Any]]:
+    """Rows of three kinds: `rank` correlations, `strings` by probability, `policy` along the tilt.
+
+    The control's rows are of the kind `atom`.
+    """
+    if config.tier == "control":
+        return [atom(exponent) for exponent in range(1, 17)]
+    dials = Dials(**SETTINGS[config.source])
+    if config.tier == "words":
+        if dials.misspecification:
+            dials = dials.turned("misspecification", 1.0)
+        proxy = words.fit_words(dials, seed, horizon=config.horizon)
+        return [{"world": 0, **row} for row in word_rows(config, proxy, seed)]
+    rows = []
+    for number in range(seed * config.worlds, (seed + 1) * config.worlds):
+        proxy = fit_proxy(draw_world(number, config.horizon), dials, number)
+        rows += [{"world": number, **row} for row in enumerable_rows(config, proxy)]
+    return rows
+
+
+def atom(exponent: int) -> dict[str, Any]:
+    """The control at mass e = 10^-exponent: error of variance nearly 1, collected at little KL."""
+    mass = 10.0**-exponent
+    moved, error = mass**0.25, mass**-0.5
+    reference, law = np.array([1 - mass, mass]), np.array([1 - moved, moved])
+    return {
+        "kind": "atom",
+        "mass": mass,
+        "kl": float(objective.kl_divergence(law, reference)),
+        "collected": (moved - mass) * error,
+        "by_chi": float(np.sqrt(objective.chi_squared(law, reference) * mass * (1 - mass)) * error),
+    }
+
+
+def enumerable_rows(config: Config, proxy: Proxy) -> Iterator[dict[str, Any]]:
+    """All strings, and all policies of the tilt."""
+    world, error = proxy.world, proxy.error
+    weight = world.prompt_law[:, None] * world.law
+    sd = float(np.sqrt((weight * error**2).sum()))
+    surprise, size = -world.log_law.ravel(), np.abs(error).ravel() / sd
+    yield {"kind": "rank", "correlation": spearman(surprise, size)}
+    yield from binned(surprise, size, np.broadcast_to(weight, error.shape).ravel())
+    flat, log_weight = error.ravel(), np.log(weight.ravel())
+    with np.errstate(over="ignore"):
+        moments = np.array([np.logaddexp.reduce(log_weight + t * flat) for t in TILTS / sd])
+    ruler = curves.Ruler.of_proxy(proxy)
+    for beta, law in curves.tilt(world.law, proxy.reward, config.betas):
+        measures = ruler(law)
+        collected = float((world.prompt_law[:, None] * law * error).sum())
+        kl, chi = measures["kl"], measures["chi_squared"]
+        yield {
+            "kind": "policy",
+            "setting": beta,
+            "kl": kl,
+            "distance": measures["distance"],
+            "collected": collected / sd,
+            **bounds(kl, chi, moments),
+        }
+
+
+def bounds(kl: float, chi_squared: float, moments: np.ndarray) -> dict[str, float]:
+    """What a policy can collect at most, in standard deviations of the error.
+
+    Args:
+        kl: KL(pi || ref), nats.
+        chi_squared: chi^2(pi || ref).
+        moments: ln E_ref exp(t error / sd) at every t of TILTS [tilt].
+    """
+    possible = np.isfinite(moments)
+    return {
+        "by_chi": math.sqrt(max(chi_squared, 0.0)),
+        "by_kl": float(((kl + moments[possible]) / TILTS[possible]).min()),
+        "by_sd": math.sqrt(2 * max(kl, 0.0)),
+    }
+
+
+def word_rows(config: Config, proxy: words.WordProxy, seed: int) -> Iterator[dict[str, Any]]:
+    """Strings drawn from the reference, and all policies of the tilt."""
+    lattice, gold = proxy.lattice, proxy.lattice.payoffs["gold"]
+    error = proxy.reward - gold
+    mean, sd = word_world.mean(lattice.reference, error), word_world.deviation(lattice, error)
+    rng = np.random.default_rng((seed, 0x57))
+    surprises, sizes = [], []
+    for prompt, count in enumerate(rng.multinomial(SAMPLE, lattice.prompt_law)):
+        batch = lattice.reference.sample(rng, int(count), prompt)
+        surprises.append(-lattice.reference.log_prob(batch, prompt))
+        sizes.append(np.abs(lattice.reward(error, batch, prompt) - mean) / sd)
+    surprise, size = np.concatenate(surprises), np.concatenate(sizes)
+    yield {"kind": "rank", "correlation": spearman(surprise, size)}
+    yield from binned(surprise, size, np.full(len(size), 1 / len(size)))
+    moments = np.array([word_moment(proxy, t / sd, mean) for t in TILTS])
+    for beta, policy in words.tilt(proxy, config.betas):
+        kl = path_sum.kl(policy, lattice.reference).value
+        chi = path_sum.chi_squared(policy, lattice.reference).value
+        yield {
+            "kind": "policy",
+            "setting": beta,
+            "kl": kl,
+            "distance": math.sqrt(max(kl, 0.0)),
+            "collected": (collected(policy, proxy) - mean) / sd,
+            **bounds(kl, chi, moments),
+        }
+
+
+def collected(policy: LatticePolicy, proxy: words.WordProxy) -> float:
+    """E_pi[r^ - r*] on the lattice."""
+    return word_world.mean(policy, proxy.reward - proxy.lattice.payoffs["gold"])
+
+
+def word_moment(proxy: words.WordProxy, t: float, mean: float) -> float:
+    """ln E_ref exp(t (error - mean)), prompts weighed by their law."""
+    lattice = proxy.lattice
+    error = proxy.reward - lattice.payoffs["gold"]
+    _, value = path_sum.gibbs_optimum(lattice, error, 1 / t)
+    scores = value.by_prompt * t + np.log(lattice.prompt_law)
+    return float(np.logaddexp.reduce(scores)) - t * mean
+
+
+def spearman(one: np.ndarray, two: np.ndarray) -> float:
+    """Rank correlation, ties sharing their ranks."""
+    return float(np.corrcoef(rankdata(one), rankdata(two))[0, 1])
+
+
+def binned(
+    surprise: np.ndarray, size: np.ndarray, weight: np.ndarray, bins: int = 10
+) -> Iterator[dict[str, Any]]:
+    """Root mean square error of strings in tenths, from the most to the least probable."""
+    order = np.argsort(surprise, kind="stable")
+    for part in np.array_split(order, bins):
+        yield {
+            "kind": "strings",
+            "surprise": float(surprise[part].mean()),
+            "rms": float(np.sqrt((size[part] ** 2).mean())),
+            "largest": float(size[part].max()),
+            "mass": float(weight[part].sum()),
+        }
+
+
+def at_small_kl(points: pl.DataFrame) -> float:
+    """What a path has collected at KL = 0.1 nats, read off between its points."""
+    points = points.sort("kl")
+    return float(
+        np.interp(SMALL_KL, np.append(0.0, points["kl"]), np.append(0.0, points["collected"]))
+    )
+
+
+def chosen(table: pl.DataFrame, kind: str, tier: str, source: str) -> pl.DataFrame:
+    """Rows of one kind, tier and source of error."""
+    return table.filter(where(kind=kind) & set_to(tier=tier, source=source))
+
+
+def judge_where(table: pl.DataFrame) -> Judgement:
+    """Claim 6: errors are larger on strings that the reference finds less probable."""
+    found: dict[str, np.ndarray] = {}
+    for tier in ("enumerable", "words"):
+        for source in ("misspecification", "estimation"):
+            rows = chosen(table, "rank", tier, source)
+            if enough(rows):
+                found[f"{tier}, {source}"] = (
+                    rows.group_by("seed")
+                    .agg(pl.col("correlation").mean())
+                    .sort("seed")["correlation"]
+                    .to_numpy()
+                )
+    if not found:
+        return undecided("no rank correlations under two seeds or more")
+    least = min(found.values(), key=lambda values: float(values.mean()))
+    verdict = all_of(at_least(interval(values), CORRELATED) for values in found.values())
+    shown = "; ".join(f"{name} {said(values)}" for name, values in found.items())
+    measured = f"rank correlation of |error| with -ln ref: {shown}"
+    return Judgement(float(least.mean()), interval(least), verdict, measured)
+
+
+def judge_heavy(table: pl.DataFrame) -> Judgement:
+    """Claim 6, the catastrophe: heavy errors are collected at a KL that forbids light ones."""
+    policies = table.filter(where(kind="policy"))
+    broken = policies.filter(
+        pl.col("collected") > pl.min_horizontal("by_chi", "by_kl") * (1 + 1e-9) + 1e-9
+    )
+    if not broken.is_empty():
+        return undecided(f"a bound, a theorem, fails at {broken.height} points: wrong arithmetic")
+    control = table.filter(where(kind="atom")).unique("mass").sort("mass", descending=True)
+    if control.is_empty():
+        return undecided("the control, an atom of the reference, was not run")
+    rising = bool((control["collected"].diff().drop_nulls() > 0).all())
+    last = control.row(-1, named=True)
+    shown = rising and last["kl"] < control["kl"].to_numpy().max() / 10 and last["collected"] > 100
+    ratios, parts = [], []
+    for tier in ("enumerable", "words"):
+        light, heavy = (
+            chosen(table, "policy", tier, source) for source in ("Gaussian errors", "heavy errors")
+        )
+        if not (enough(light) and enough(heavy)):
+            continue
+        ratio = by_seed(heavy, at_small_kl) / by_seed(light, at_small_kl)
+        ratios.append(ratio)
+        parts.append(f"{tier} {said(ratio)}")
+    if not ratios:
+        return undecided("no tilts against Gaussian and heavy errors under two seeds or more")
+    least = min(ratios, key=lambda ratio: float(ratio.mean()))
+    verdict = all_of(at_least(interval(ratio), WORSE) for ratio in ratios)
+    if not shown:
+        verdict = "refuted"
+    measured = (
+        f"control: {last['collected']:.0f} sd at KL {last['kl']:.4f}; collected at KL = "
+        f"{SMALL_KL}, heavy over Gaussian errors of one variance: {', '.join(parts)}"
+    )
+    return Judgement(float(least.mean()), interval(least), verdict, measured)
+
+
+def draw(table: pl.DataFrame) -> Figure:
+    """Errors by probability, what is collected beside its bounds, and the control."""
+    figure = style.figure(rows=2, columns=3, height_to_width=0.95)
+    panels = figure.subplots(2, 3)
+    for axes, tier in zip(panels[:, 0], ("enumerable", "words"), strict=True):
+        draw_strings(axes, table, tier)
+    for axes, (tier, source) in zip(
+        (*panels[:, 1], panels[0, 2]),
+        (
+            ("enumerable", "misspecification"),
+            ("words", "misspecification"),
+            ("enumerable", "heavy errors"),
+        ),
+        strict=True,
+    ):
+        draw_bounds(axes, chosen(table, "policy", tier, source), f"{tier}: {source}")
+    draw_control(panels[1, 2], table)
+    return figure
+
+
+def draw_strings(axes: Axes, table: pl.DataFrame, tier: str) -> None:
+    """Root mean square error of each tenth of the strings against their surprise."""
+    for index, source in enumerate(SETTINGS):
+        rows = chosen(table, "strings", tier, source)
+        if rows.is_empty():
+            continue
+        rows = rows.sort("seed", "world", "surprise")
+        tenth = rows.with_columns(tenth=pl.int_range(pl.len()).over("seed", "world"))
+        mean = tenth.group_by("tenth").agg(pl.col("surprise", "rms").mean()).sort("tenth")
+        axes.plot(mean["surprise"], mean["rms"], **style.series(index), label=source)
+    axes.set_yscale("log")
+    axes.set(xlabel=r"$-\ln\,\mathrm{ref}(y)$, nats", ylabel="rms error, sd under ref")
+    axes.set_title(f"{tier}: errors of strings")
+    axes.legend(fontsize="xx-small", loc="best")
+
+
+def draw_bounds(axes: Axes, table: pl.DataFrame, title: str) -> None:
+    """Error collected along the tilt, mean over seeds, under its three bounds."""
+    names = {
+        "collected": "collected",
+        "by_kl": r"$\min_t\,(\mathrm{KL}+\Lambda(t))/t$",
+        "by_sd": r"$\sigma\sqrt{2\,\mathrm{KL}}$",
+        "by_chi": r"$\sqrt{\chi^2\,\mathrm{Var}}$",
+    }
+    axes.set_title(title)
+    if table.is_empty():
+        return
+    mean = table.group_by("setting").agg(pl.col("distance", *names).mean()).sort("distance")
+    for index, (column, label) in enumerate(names.items()):
+        look = {**style.series(index), "marker": None}
+        axes.plot(mean["distance"], mean[column], label=label, **look)
+    axes.set_ylim(0, 2.5 * mean["by_kl"].to_numpy().max())
+    axes.set(xlabel=r"$d=\sqrt{\mathrm{KL}}$, in $\sqrt{\mathrm{nats}}$", ylabel="error, sd")
+    axes.legend(fontsize="xx-small", loc="upper left")
+
+
+def draw_control(axes: Axes, table: pl.DataFrame) -> None:
+    """The atom: what is collected against KL, as its mass falls."""
+    control = table.filter(where(kind="atom")).unique("mass").sort("mass")
+    axes.plot(control["kl"], control["collected"], **style.series(0))
+    for exponent in (2, 8, 16):
+        row = control.filter((pl.col("mass") / 10.0**-exponent - 1).abs() < 1e-6)
+        for point in row.iter_rows(named=True):
+            axes.annotate(
+                rf"$10^{{-{exponent}}}$",
+                (point["kl"], point["collected"]),
+                xytext=(4, 2),
+                textcoords="offset points",
+                fontsize="x-small",
+            )
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set(xlabel="KL, nats", ylabel="error collected, sd")
+    axes.set_title("control: an atom of falling mass")
