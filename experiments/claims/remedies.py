@@ -1,9 +1,41 @@
 """Claims on what helps against an imperfect reward, and on what RLHF can reach at all."""
 
-from experiments import entropy, hallucination, reuse, robust, true_reward
+from experiments import entropy, hallucination, patching, reuse, robust, true_reward
 from experiments.claims.claim import Claim
 
 CLAIMS: tuple[Claim, ...] = (
+    Claim(
+        id="7-patching",
+        number=7,
+        who="Karpathy",
+        statement="Patch the reward model, and the optimiser finds new adversaries, forever.",
+        prediction=(
+            "with a reward class that lacks part of the gold reward, and labels from the present "
+            "policy in each round, one in ten or more of the strings that the reward likes best "
+            "is still a new hack (below the reference's mean gold, never shown) in the last "
+            "quarter of the rounds, on every tier. Effect: that share, on the tier where it is "
+            "least."
+        ),
+        null="a few rounds of labels close the holes: share 0.",
+        experiment="patching",
+        reference="Wolf et al. 2025 (arXiv:2505.18126)",
+        judge=patching.judge_misspecified,
+    ),
+    Claim(
+        id="7-patching-ends",
+        number=7,
+        who="Xiong et al.",
+        statement="Iterated RLHF, with labels from the present policy, converges.",
+        prediction=(
+            "with a reward class that holds the gold reward, at most one in twenty of the strings "
+            "that the reward likes best is a new hack in the last quarter of the rounds, on every "
+            "tier. Effect: that share, on the tier where it is largest."
+        ),
+        null="new hacks go on coming although the class could express what people want.",
+        experiment="patching",
+        reference="Xiong et al. 2023 (arXiv:2312.11456)",
+        judge=patching.judge_realisable,
+    ),
     Claim(
         id="10-hallucination",
         number=10,
