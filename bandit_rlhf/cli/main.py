@@ -15,6 +15,7 @@ COMMANDS = {
     "laws": "list the laws, by kind",
     "explain": "explain a law, with an estimator that breaks it",
     "certify": "find the objective that an estimator follows",
+    "matrix": "judge the estimators of whole libraries: estimator x law",
 }
 """Subcommand -> one line about it. `bandit_rlhf.cli.<name>` has ABOUT, Options and run."""
 

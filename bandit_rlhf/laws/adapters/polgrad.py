@@ -8,7 +8,7 @@ from typing import Any
 
 from bandit_rlhf.contract import Contract, Declared
 from bandit_rlhf.laws.adapters.subject import Foreign
-from bandit_rlhf.laws.adapters.translation import by_prompt, pads_right, with_final
+from bandit_rlhf.laws.adapters.translation import by_prompt, imported, pads_right, with_final
 
 Tensor = Any
 
@@ -20,14 +20,14 @@ def _ids(rewards: Tensor) -> tuple[Tensor, Tensor]:
 
 def rloo_advantages(rewards: Tensor) -> Tensor:
     """`polgrad.rloo_advantages`, strings grouped by prompt."""
-    import polgrad
+    polgrad = imported("polgrad")
 
     return polgrad.rloo_advantages(*_ids(rewards)).reshape(rewards.shape)
 
 
 def grpo_advantages(rewards: Tensor, *, scale: str) -> Tensor:
     """`polgrad.grpo_advantages`, strings grouped by prompt."""
-    import polgrad
+    polgrad = imported("polgrad")
 
     config: Any = {"scale": scale}
     told = polgrad.GroupNormConfig(**config)
@@ -36,7 +36,7 @@ def grpo_advantages(rewards: Tensor, *, scale: str) -> Tensor:
 
 def reinforce_pp_advantages(rewards: Tensor, *, baseline: str, batch_norm: bool) -> Tensor:
     """`polgrad.reinforce_pp_advantages` with the mean of the batch or of the group."""
-    import polgrad
+    polgrad = imported("polgrad")
 
     flat, ids = _ids(rewards)
     config = polgrad.ReinforcePPConfig(batch_norm=batch_norm)
@@ -53,7 +53,7 @@ def gae(
     lam: float = 1.0,
 ) -> tuple[Tensor, Tensor]:
     """`polgrad.gae`, pads brought to the right, a value after a cut in the last reward."""
-    import polgrad
+    polgrad = imported("polgrad")
 
     gains = with_final(rewards, mask, final_value, gamma)
     arrays, moved, back = pads_right(mask, gains, values)
@@ -64,14 +64,14 @@ def gae(
 
 def whiten(values: Tensor, mask: Tensor, *, shift_mean: bool) -> Tensor:
     """`polgrad.whiten`."""
-    import polgrad
+    polgrad = imported("polgrad")
 
     return polgrad.whiten(values, mask, shift_mean=shift_mean)
 
 
 def kl_estimate(log_prob: Tensor, ref_log_prob: Tensor, *, estimator: str) -> Tensor:
     """`polgrad.kl_estimate` where every token participates."""
-    import polgrad
+    polgrad = imported("polgrad")
 
     return polgrad.kl_estimate(
         log_prob,
@@ -83,7 +83,7 @@ def kl_estimate(log_prob: Tensor, ref_log_prob: Tensor, *, estimator: str) -> Te
 
 def reverse_kl_grad_surrogate(log_prob: Tensor, ref_log_prob: Tensor) -> Tensor:
     """`polgrad.reverse_kl_grad_surrogate`, token by token."""
-    import polgrad
+    polgrad = imported("polgrad")
 
     one = log_prob.new_ones((1, 1)).bool()
     tokens = [
@@ -100,7 +100,7 @@ def reverse_kl_grad_surrogate(log_prob: Tensor, ref_log_prob: Tensor) -> Tensor:
 
 def aggregate(values: Tensor, mask: Tensor, *, mode: str, norm_len: int | None = None) -> Tensor:
     """`polgrad.aggregate`."""
-    import polgrad
+    polgrad = imported("polgrad")
 
     return polgrad.aggregate(values, mask, polgrad.Aggregation(mode), norm_len=norm_len)
 
@@ -119,7 +119,7 @@ def policy_loss(
     norm_len: int | None = None,
 ) -> Tensor:
     """`polgrad.policy_loss`, its scalar."""
-    import polgrad
+    polgrad = imported("polgrad")
 
     config = polgrad.PolicyLossConfig(
         ratio=polgrad.RatioKind(ratio),
@@ -139,7 +139,7 @@ def policy_loss(
 
 def value_loss(values: Tensor, old_values: Tensor, returns: Tensor, mask: Tensor) -> Tensor:
     """`polgrad.value_loss` with a clip of 0.5, averaged over tokens."""
-    import polgrad
+    polgrad = imported("polgrad")
 
     return polgrad.value_loss(
         values, old_values, returns, mask, clip_eps=0.5, aggregation=polgrad.Aggregation.TOKEN_MEAN
@@ -307,7 +307,7 @@ SUBJECTS = (
     ),
     *(
         _foreign(
-            f"aggregate {mode}",
+            f"aggregate, {mode}",
             aggregate,
             "aggregation",
             claims={"token_weights", "additive"},
@@ -318,7 +318,7 @@ SUBJECTS = (
     ),
     *(
         _foreign(
-            f"policy_loss pg_clip {mode}",
+            f"pg_clip, {mode}",
             policy_loss,
             "policy_loss",
             claims=RATIO_CLAIMS | {"clipped", "additive"},
@@ -335,7 +335,7 @@ SUBJECTS = (
         for mode in MODES
     ),
     _foreign(
-        "policy_loss pg",
+        "pg",
         policy_loss,
         "policy_loss",
         claims=RATIO_CLAIMS | {"baseline_free"},
@@ -343,7 +343,7 @@ SUBJECTS = (
         settings={"surrogate": "pg", "aggregation": "seq_mean_token_sum"},
     ),
     _foreign(
-        "policy_loss reinforce",
+        "reinforce",
         policy_loss,
         "policy_loss",
         claims={"on_policy_gradient", "baseline_free", "token_weights"},
@@ -351,7 +351,7 @@ SUBJECTS = (
         settings={"surrogate": "reinforce", "aggregation": "seq_mean_token_sum"},
     ),
     _foreign(
-        "policy_loss cispo",
+        "cispo",
         policy_loss,
         "policy_loss",
         claims={"on_policy_gradient", "token_weights"},
@@ -361,7 +361,7 @@ SUBJECTS = (
     ),
     *(
         _foreign(
-            f"policy_loss {ratio}",
+            f"pg_clip, ratio {ratio}",
             policy_loss,
             "policy_loss",
             claims={"on_policy_gradient", "unit_ratio", "clipped"},

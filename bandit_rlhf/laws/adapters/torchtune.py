@@ -9,14 +9,14 @@ from typing import Any
 
 from bandit_rlhf.contract import Contract, Declared
 from bandit_rlhf.laws.adapters.subject import Foreign
-from bandit_rlhf.laws.adapters.translation import blanked, pads_right, with_final
+from bandit_rlhf.laws.adapters.translation import blanked, imported, pads_right, with_final
 
 Tensor = Any
 
 
 def whiten(values: Tensor, mask: Tensor, *, shift_mean: bool = True) -> Tensor:
     """`torchtune.rlhf.whiten`; what it leaves at pads is zeroed."""
-    from torchtune import rlhf
+    rlhf = imported("torchtune.rlhf")
 
     return blanked(rlhf.whiten(values, mask, shift_mean=shift_mean), mask)
 
@@ -30,7 +30,7 @@ def estimate_advantages(
     lam: float = 1.0,
 ) -> Tensor:
     """`torchtune.rlhf.estimate_advantages` before it normalises: its returns minus the values."""
-    from torchtune import rlhf
+    rlhf = imported("torchtune.rlhf")
 
     gains = with_final(rewards, mask, final_value, gamma)
     (gains, moved_values), moved, back = pads_right(mask, gains, values)
@@ -40,21 +40,21 @@ def estimate_advantages(
 
 def normalised_advantages(values: Tensor, mask: Tensor) -> Tensor:
     """`torchtune.rlhf.estimate_advantages` of rewards alone: what it normalises is its input."""
-    from torchtune import rlhf
+    rlhf = imported("torchtune.rlhf")
 
     return rlhf.estimate_advantages(values.new_zeros(values.shape), values, 0.0, 0.0, mask)[0]
 
 
 def rewards_kl(log_prob: Tensor, ref_log_prob: Tensor) -> Tensor:
     """The KL that `torchtune.rlhf.get_rewards_ppo` returns."""
-    from torchtune import rlhf
+    rlhf = imported("torchtune.rlhf")
 
     return rlhf.get_rewards_ppo(log_prob.new_zeros(len(log_prob)), log_prob, ref_log_prob, 1.0)[1]
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
     """`torchtune.rlhf.masked_mean` over all tokens."""
-    from torchtune import rlhf
+    rlhf = imported("torchtune.rlhf")
 
     return rlhf.masked_mean(values, mask)
 
@@ -63,7 +63,7 @@ def ppo_policy_loss(
     log_prob: Tensor, old_log_prob: Tensor, advantages: Tensor, mask: Tensor
 ) -> Tensor:
     """`PPOLoss` with a clip of 0.2 where the critic is right."""
-    from torchtune.rlhf.loss import PPOLoss
+    PPOLoss = imported("torchtune.rlhf.loss").PPOLoss
 
     zero = log_prob.new_zeros(log_prob.shape)
     loss = PPOLoss(epsilon=0.2)
@@ -72,7 +72,7 @@ def ppo_policy_loss(
 
 def ppo_value_loss(values: Tensor, old_values: Tensor, returns: Tensor, mask: Tensor) -> Tensor:
     """`PPOLoss` with a clip of 0.5 and coefficient 1 where there are no advantages."""
-    from torchtune.rlhf.loss import PPOLoss
+    PPOLoss = imported("torchtune.rlhf.loss").PPOLoss
 
     zero = values.new_zeros(values.shape)
     loss = PPOLoss(value_clip_range=0.5, value_coeff=1.0)
@@ -88,7 +88,7 @@ def dpo(
     label_smoothing: float = 0.0,
 ) -> Tensor:
     """`DPOLoss` with beta = 0.5, one loss a pair."""
-    from torchtune.rlhf.loss import DPOLoss
+    DPOLoss = imported("torchtune.rlhf.loss").DPOLoss
 
     pair = chosen_log_prob, rejected_log_prob, ref_chosen_log_prob, ref_rejected_log_prob
     return DPOLoss(beta=0.5, label_smoothing=label_smoothing)(*pair)[0]
@@ -101,7 +101,7 @@ def rso(
     ref_rejected_log_prob: Tensor,
 ) -> Tensor:
     """`RSOLoss` with gamma = 0.5, one loss a pair."""
-    from torchtune.rlhf.loss import RSOLoss
+    RSOLoss = imported("torchtune.rlhf.loss").RSOLoss
 
     pair = chosen_log_prob, rejected_log_prob, ref_chosen_log_prob, ref_rejected_log_prob
     return RSOLoss(gamma=0.5)(*pair)[0]

@@ -3,13 +3,18 @@
 The functions use methods of tensors alone, so that nothing here imports torch.
 """
 
+import importlib
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 Tensor = Any
-FOLDED = "a value after a cut, which it does not take, is part of the last reward"
+
+
+def imported(name: str) -> Any:
+    """A module of a library, which is imported when an adapter is called, not before."""
+    return importlib.import_module(name)
 
 
 def by_prompt(rewards: Tensor) -> tuple[Tensor, np.ndarray, Tensor]:

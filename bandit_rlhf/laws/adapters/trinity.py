@@ -7,6 +7,7 @@ from typing import Any
 
 from bandit_rlhf.contract import Contract, Declared
 from bandit_rlhf.laws.adapters.subject import Foreign
+from bandit_rlhf.laws.adapters.translation import imported
 
 Tensor = Any
 
@@ -29,7 +30,7 @@ def dpo(
     label_smoothing: float = 0.0,
 ) -> Tensor:
     """`DPOLossFn` with beta = 0.5: the loss of a batch."""
-    from trinity.algorithm.policy_loss_fn.dpo_loss import DPOLossFn
+    DPOLossFn = imported("trinity.algorithm.policy_loss_fn.dpo_loss").DPOLossFn
 
     log_prob = _interleaved(chosen_log_prob, rejected_log_prob)
     ref_log_prob = _interleaved(ref_chosen_log_prob, ref_rejected_log_prob)
@@ -41,7 +42,7 @@ def dpo(
 
 def kl(log_prob: Tensor, ref_log_prob: Tensor, *, estimator: str) -> Tensor:
     """`calculate_kl` of one of its KL functions."""
-    from trinity.algorithm.kl_fn import kl_fn
+    kl_fn = imported("trinity.algorithm.kl_fn.kl_fn")
 
     return getattr(kl_fn, estimator)().calculate_kl(log_prob, ref_log_prob)
 
@@ -50,7 +51,7 @@ def corrected_kl(
     log_prob: Tensor, ref_log_prob: Tensor, old_log_prob: Tensor | None = None
 ) -> Tensor:
     """`CorrectedK3Fn.calculate_kl`, which weighs with the importance ratio."""
-    from trinity.algorithm.kl_fn.kl_fn import CorrectedK3Fn
+    CorrectedK3Fn = imported("trinity.algorithm.kl_fn.kl_fn").CorrectedK3Fn
 
     return CorrectedK3Fn().calculate_kl(log_prob, ref_log_prob, old_log_prob)
 

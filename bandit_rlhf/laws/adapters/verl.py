@@ -9,14 +9,14 @@ from typing import Any
 
 from bandit_rlhf.contract import Contract, Declared
 from bandit_rlhf.laws.adapters.subject import Foreign
-from bandit_rlhf.laws.adapters.translation import blanked, by_prompt, with_final
+from bandit_rlhf.laws.adapters.translation import blanked, by_prompt, imported, with_final
 
 Tensor = Any
 
 
 def advantage(rewards: Tensor, *, estimator: str, **settings: Any) -> Tensor:
     """An advantage estimator of `ADV_ESTIMATOR_REGISTRY`, strings of one token by prompt."""
-    from verl.trainer.ppo import core_algos
+    core_algos = imported("verl.trainer.ppo.core_algos")
 
     column, prompts, mask = by_prompt(rewards)
     told = {"index": prompts, "config": _algorithm(gamma=1.0, **settings)}
@@ -31,7 +31,7 @@ def advantage(rewards: Tensor, *, estimator: str, **settings: Any) -> Tensor:
 
 
 def _algorithm(**settings: Any) -> Any:
-    from verl.trainer.config import AlgoConfig
+    AlgoConfig = imported("verl.trainer.config").AlgoConfig
 
     return AlgoConfig(**settings)
 
@@ -45,7 +45,7 @@ def gae(
     lam: float = 1.0,
 ) -> Tensor:
     """`compute_gae_advantage_return` before it whitens: its returns minus the values."""
-    from verl.trainer.ppo import core_algos
+    core_algos = imported("verl.trainer.ppo.core_algos")
 
     gains = with_final(rewards, mask, final_value, gamma)
     padded = [_one_more_row(x) for x in (gains, values, mask.to(values.dtype))]
@@ -63,7 +63,7 @@ def _one_more_row(values: Tensor) -> Tensor:
 
 def gae_whitened(values: Tensor, mask: Tensor) -> Tensor:
     """`compute_gae_advantage_return` of rewards alone: what it whitens is its input."""
-    from verl.trainer.ppo import core_algos
+    core_algos = imported("verl.trainer.ppo.core_algos")
 
     zero = values.new_zeros(values.shape)
     compute: Any = core_algos.compute_gae_advantage_return
@@ -72,7 +72,7 @@ def gae_whitened(values: Tensor, mask: Tensor) -> Tensor:
 
 def masked_whiten(values: Tensor, mask: Tensor, *, shift_mean: bool) -> Tensor:
     """`masked_whiten`; what it leaves at pads is zeroed."""
-    from verl.utils import torch_functional
+    torch_functional = imported("verl.utils.torch_functional")
 
     return blanked(torch_functional.masked_whiten(values, mask.to(values.dtype), shift_mean), mask)
 
@@ -81,7 +81,7 @@ def agg_loss(
     values: Tensor, mask: Tensor, total: float | None = None, *, mode: str, scale: int | None = 4
 ) -> Tensor:
     """`agg_loss`; `total` is its batch_num_tokens or global_batch_size."""
-    from verl.trainer.ppo import core_algos
+    core_algos = imported("verl.trainer.ppo.core_algos")
 
     whole: dict[str, Any] = {"loss_scale_factor": scale}
     if total is not None:
@@ -91,7 +91,8 @@ def agg_loss(
 
 @cache
 def _actor(clip: tuple[float, float], dro_beta: float | None, scale: int | None) -> Any:
-    from verl.workers.config import ActorConfig, PolicyLossConfig
+    ActorConfig = imported("verl.workers.config").ActorConfig
+    PolicyLossConfig = imported("verl.workers.config").PolicyLossConfig
 
     config = ActorConfig(
         strategy="fsdp",
@@ -118,7 +119,7 @@ def policy_loss(
     dro_beta: float | None = None,
 ) -> Tensor:
     """A policy loss of `POLICY_LOSS_REGISTRY`."""
-    from verl.trainer.ppo import core_algos
+    core_algos = imported("verl.trainer.ppo.core_algos")
 
     told: dict[str, Any] = {
         "old_log_prob": old_log_prob,
@@ -135,7 +136,7 @@ def policy_loss_reinforce(
     log_prob: Tensor, old_log_prob: Tensor, advantages: Tensor, mask: Tensor
 ) -> Tensor:
     """`compute_policy_loss_reinforce` with its default aggregation."""
-    from verl.trainer.ppo import core_algos
+    core_algos = imported("verl.trainer.ppo.core_algos")
 
     return core_algos.compute_policy_loss_reinforce(
         old_log_prob,
@@ -148,21 +149,21 @@ def policy_loss_reinforce(
 
 def value_loss(values: Tensor, old_values: Tensor, returns: Tensor, mask: Tensor) -> Tensor:
     """`compute_value_loss` with a clip of 0.5, averaged over tokens."""
-    from verl.trainer.ppo import core_algos
+    core_algos = imported("verl.trainer.ppo.core_algos")
 
     return core_algos.compute_value_loss(values, returns, old_values, mask.to(values.dtype), 0.5)[0]
 
 
 def kl_penalty(log_prob: Tensor, ref_log_prob: Tensor, *, estimator: str) -> Tensor:
     """`kl_penalty`."""
-    from verl.trainer.ppo import core_algos
+    core_algos = imported("verl.trainer.ppo.core_algos")
 
     return core_algos.kl_penalty(log_prob, ref_log_prob, estimator)
 
 
 def adaptive_kl(beta: float, kl: float) -> float:
     """`AdaptiveKLController` with target 0.125, one update."""
-    from verl.trainer.ppo.core_algos import AdaptiveKLController
+    AdaptiveKLController = imported("verl.trainer.ppo.core_algos").AdaptiveKLController
 
     controller = AdaptiveKLController(beta, target_kl=0.125, horizon=8)
     controller.update(kl, n_steps=1)
@@ -171,7 +172,7 @@ def adaptive_kl(beta: float, kl: float) -> float:
 
 def entropy_from_logits(logits: Tensor) -> Tensor:
     """`entropy_from_logits`."""
-    from verl.utils import torch_functional
+    torch_functional = imported("verl.utils.torch_functional")
 
     return torch_functional.entropy_from_logits(logits)
 
@@ -229,23 +230,44 @@ def _loss(loss: str, mode: str, claims: set[str], facts: Any = None, **terms: An
 
 ADVANTAGES = (
     _advantage("grpo", {"unbiased", "z_score"} | GROUP, facts=GROUP_SCORE, declared={"A1": STD}),
-    _advantage("grpo", {"unbiased", "scale_degree"} | GROUP, {"norm_adv_by_std_in_grpo": False},
-               facts={"degree": 1}, declared={"A1": OWN_SAMPLE}),
-    _advantage("grpo_vectorized", {"unbiased", "z_score"} | GROUP, facts=GROUP_SCORE,
-               declared={"A1": STD}),
+    _advantage(
+        "grpo",
+        {"unbiased", "scale_degree"} | GROUP,
+        {"norm_adv_by_std_in_grpo": False},
+        facts={"degree": 1},
+        declared={"A1": OWN_SAMPLE},
+    ),
+    _advantage(
+        "grpo_vectorized", {"unbiased", "z_score"} | GROUP, facts=GROUP_SCORE, declared={"A1": STD}
+    ),
     _advantage("gdpo", {"group_isolated", "shift_invariant"}, declared={"A6": OF_BATCH}),
     _advantage("grpo_passk", {"shift_invariant", "group_isolated"}),
-    _advantage("reinforce_plus_plus", {"group_isolated", "shift_invariant", "z_score"},
-               facts=OVER_BATCH | {"centre": "batch"}, declared={"A6": OF_BATCH, "A3": OF_BATCH}),
-    _advantage("reinforce_plus_plus_baseline",
-               {"centred", "group_isolated", "shift_invariant", "z_score"},
-               facts=OVER_BATCH | {"centre": "group"}, declared={"A6": OF_BATCH}),
-    _advantage("rloo", {"unbiased", "own_reward_free", "scale_degree"} | GROUP,
-               facts={"degree": 1}),
-    _advantage("rloo_vectorized", {"unbiased", "own_reward_free", "scale_degree"} | GROUP,
-               facts={"degree": 1}),
-    _advantage("opo", {"unbiased", "shift_invariant", "group_isolated", "finite", "scale_degree"},
-               facts={"degree": 1}, declared={"A1": OWN_SAMPLE}),
+    _advantage(
+        "reinforce_plus_plus",
+        {"group_isolated", "shift_invariant", "z_score"},
+        facts=OVER_BATCH | {"centre": "batch"},
+        declared={"A6": OF_BATCH, "A3": OF_BATCH},
+    ),
+    _advantage(
+        "reinforce_plus_plus_baseline",
+        {"centred", "group_isolated", "shift_invariant", "z_score"},
+        facts=OVER_BATCH | {"centre": "group"},
+        declared={"A6": OF_BATCH},
+    ),
+    _advantage(
+        "rloo", {"unbiased", "own_reward_free", "scale_degree"} | GROUP, facts={"degree": 1}
+    ),
+    _advantage(
+        "rloo_vectorized",
+        {"unbiased", "own_reward_free", "scale_degree"} | GROUP,
+        facts={"degree": 1},
+    ),
+    _advantage(
+        "opo",
+        {"unbiased", "shift_invariant", "group_isolated", "finite", "scale_degree"},
+        facts={"degree": 1},
+        declared={"A1": OWN_SAMPLE},
+    ),
     _advantage("remax", {"unbiased", "own_reward_free", "group_isolated", "finite"}),
     # no claim of isolated groups: its factor alpha counts rewards that are not 0 in the whole batch
     _advantage("gpg", {"centred", "finite", "scale_degree"}, facts={"degree": 1}),
@@ -294,8 +316,14 @@ SUBJECTS = (
         "gae",
         gae,
         "gae",
-        claims={"monte_carlo", "td_error", "recursion", "unbiased_with_true_values",
-                "episodes_separate", "masked_is_compressed"},
+        claims={
+            "monte_carlo",
+            "td_error",
+            "recursion",
+            "unbiased_with_true_values",
+            "episodes_separate",
+            "masked_is_compressed",
+        },
         declared={"U1": TIMES_MASK},
     ),
     _foreign(
@@ -320,7 +348,7 @@ SUBJECTS = (
     ),
     *(
         _foreign(
-            f"agg_loss {mode}",
+            f"agg_loss, {mode}",
             agg_loss,
             "aggregation",
             claims={"token_weights", "additive"},
@@ -331,7 +359,7 @@ SUBJECTS = (
         for mode in MODES
     ),
     _foreign(
-        "agg_loss seq-mean-token-sum-norm, no loss_scale_factor",
+        "agg_loss, no loss_scale_factor",
         agg_loss,
         "aggregation",
         claims=set(),
