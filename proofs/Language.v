@@ -252,7 +252,8 @@ transitivity (mean (pi [::]) (fun a => f [::] a + g a)).
 transitivity (mean (pi [::]) (fun a => mean (pi [::]) (f [::]) + g a)).
   by rewrite !meanD mean_const.
 apply: eq_mean => a; rewrite /g; case: ifP => _ //.
-by rewrite /expectation (meanD _ (fun _ => mean (pi [::]) (f [::]))) mean_const -!/(expectation _ _ _) ih.
+rewrite /expectation (meanD _ (fun _ => mean (pi [::]) (f [::]))) mean_const.
+by rewrite -!/(expectation _ _ _) ih.
 Qed.
 
 End Policies.

@@ -142,7 +142,8 @@ Qed.
 
 (** Theorem 4, from tokens to strings and back. After every prefix that can be written, the
     conditional law of the next token under the policy's string law is the policy's own. *)
-Theorem next_token_string_law (tokens_exist : (0 < #|A|)%N) pi s : unfinished n s -> 0 < likelihood pi s ->
+Theorem next_token_string_law (tokens_exist : (0 < #|A|)%N) pi s :
+  unfinished n s -> 0 < likelihood pi s ->
   next_token (string_law pi n) tokens_exist s =1 pi s.
 Proof.
 move=> us s0 a; rewrite next_tokenE ?(prefix_mass_likelihood pi us) //.
