@@ -64,12 +64,13 @@ class Config:
 
 
 def plans(horizon: int, worlds: int, sizes: tuple[int, ...]) -> tuple[Config, ...]:
-    """All methods for the linear class, tilt and best-of-n for larger ones, both tiers."""
+    """Every method for linear rewards (of words: under most comparisons), else two; both tiers."""
     one = grid(Config, comparisons=sizes, horizon=(horizon,), worlds=(worlds,))
     wide: dict[str, Any] = {"horizon": (horizon,), "worlds": (worlds,), "every_method": (False,)}
     larger = grid(Config, comparisons=sizes, degree=(2, 3), **wide)
     words: dict[str, Any] = {"tier": ("words",), "misspecification": (1.0,), "horizon": (32,)}
-    return one + larger + grid(Config, comparisons=sizes, worlds=(1,), **words)
+    few = grid(Config, comparisons=sizes[:-1], worlds=(1,), every_method=(False,), **words)
+    return one + larger + few + grid(Config, comparisons=sizes[-1:], worlds=(1,), **words)
 
 
 SWEEP = {

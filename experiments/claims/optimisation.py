@@ -1,9 +1,52 @@
 """Claims on optimising an imperfect reward: what turns the curve, and when."""
 
-from experiments import early_stopping, goodhart_page, out_of_distribution, overoptimization
+from experiments import (
+    early_stopping,
+    goodhart_page,
+    out_of_distribution,
+    overoptimization,
+    three_errors,
+    vibe_bound,
+)
 from experiments.claims.claim import Claim
 
 CLAIMS: tuple[Claim, ...] = (
+    Claim(
+        id="1-three-errors",
+        number=1,
+        who="Murphy",
+        statement=(
+            "SFT, reward model and RL are a pipeline of three errors, and formalising the reward "
+            "is the hard part."
+        ),
+        prediction=(
+            "the three terms sum to the regret, computed on its own, to 1e-12; and with 20,000 "
+            "comparisons and 100 steps of natural gradient, misspecification's share of the regret "
+            "is one half or more, in the enumerable world (36 % of gold's variance inexpressible) "
+            "and in the word world (repeated words are charged for). Effect: that share in the "
+            "tier where it is least."
+        ),
+        null="estimation and optimisation together cost as much: the share is below one half.",
+        experiment="three_errors",
+        reference="Ouyang et al. 2022 (arXiv:2203.02155); Zhu et al. 2023 (arXiv:2301.11270)",
+        judge=three_errors.judge,
+    ),
+    Claim(
+        id="4-vibe-bound",
+        number=4,
+        who="Karpathy, Murphy",
+        statement="A vibe is not the goal: that a proxy agrees with it promises little.",
+        prediction=(
+            "a proxy that correlates by 0.9 with gold, but pays for repetition, is optimised: at "
+            "the strongest tilt gold falls short of correlation x proxy gain by 1 sd or more, and "
+            "the guaranteed gain is above zero up to d = 1.5 at most, in the enumerable world and "
+            "in the word world. Effect: the shortfall in sd, in the tier where it is least."
+        ),
+        null="gold keeps up with correlation x proxy gain, or the guarantee carries further.",
+        experiment="vibe_bound",
+        reference="Laidlaw, Singhal, Dragan 2024 (arXiv:2403.03185), theorem 5.1",
+        judge=vibe_bound.judge,
+    ),
     Claim(
         id="5-which-dial",
         number=5,
