@@ -110,8 +110,7 @@ def pass_at_k(n: int, c: int, k: int) -> float:
     if max(c, k) > n:
         got = f"n, c, k = {n}, {c}, {k}"
         raise ValueError(_check.complaint(got, "c <= n and k <= n", "pass_at_k"))
-    if n - c < k:
-        return 1.0
+    # Where no k samples miss every correct one, i reaches k and the product is 0.
     return 1.0 - math.prod(1 - k / i for i in range(n - c + 1, n + 1))
 
 
@@ -162,6 +161,6 @@ def _levels(
 
 def _won(mass: np.ndarray, at_most: np.ndarray, n: int) -> np.ndarray:
     """F^n - F_^n = F^n (1 - (1 - mass/F)^n), without cancellation where the mass is small."""
-    ratio = np.minimum(mass / np.where(at_most > 0, at_most, 1.0), 1.0)
+    ratio = mass / np.where(at_most > 0, at_most, 1.0)
     with np.errstate(divide="ignore"):
         return at_most**n * -np.expm1(n * np.log1p(-ratio))

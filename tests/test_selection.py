@@ -196,6 +196,21 @@ def test_control_a_win_rate_without_half_ties_is_caught() -> None:
     assert strict == 0.0
 
 
+@pytest.mark.parametrize("n", [2, 7])
+def test_laws_that_sum_to_one_up_to_tolerance_are_brought_to_one(n: int) -> None:
+    law, reward = np.array([0.25, 0.5, 0.25 - 2**-34]), [0.0, 2.0, 1.0]
+    total = sum(map(Fraction, law))
+    levels = [Fraction(law[i]) / total for i in (0, 2, 1)]
+    sums = [sum(levels[: i + 1]) for i in range(3)]
+    rising = [sums[0] ** n, sums[1] ** n - sums[0] ** n, 1 - sums[1] ** n]
+    # Atoms share a level by their own law, which is not brought to one.
+    expected = [
+        float(x / y * Fraction(z)) for x, y, z in zip(rising, levels, law[[0, 2, 1]], strict=True)
+    ]
+    got = selection.best_of_n_law(law, reward, n)[[0, 2, 1]]
+    np.testing.assert_allclose(got, expected, rtol=1e-13)
+
+
 # Pass@k and max@k
 
 

@@ -125,6 +125,12 @@ def test_a_right_model_leaves_doubly_robust_no_variance() -> None:
         assert got == pytest.approx(float(VALUE), abs=1e-15)
 
 
+def test_snips_of_draws_far_apart_does_not_overflow() -> None:
+    """The weights are e^-1500 : e^0 : e^0 of the largest, which itself is e^1500."""
+    rewards, far = np.array([7.0, 1.0, 2.0]), np.array([0.0, 1500.0, 1500.0])
+    assert float(off_policy.snips(rewards, far, np.zeros(3))) == pytest.approx(1.5, rel=1e-15)
+
+
 def test_snips_of_rare_strings_does_not_underflow() -> None:
     """Log-probabilities of long strings: only the ratio of the weights counts."""
     log_prob, log_mu = np.array([-3000.0, -3000.0 + math.log(3)]), np.array([-1000.0, -1000.0])
