@@ -232,7 +232,7 @@ def measures(
         "kl": path_sum.kl(policy, lattice.reference).value,
         "entropy": path_sum.entropy(policy).value,
         "token_entropy": path_sum.token_entropy(policy).value,
-        **{f"pass@{k}": pass_at(lattice, held, k) for k in TRIES},
+        **{f"pass@{k}": pass_at(lattice.prompt_law, held, k) for k in TRIES},
     }
 
 

@@ -9,11 +9,13 @@ to the others any claim looks right.
 Tiers. `enumerable`: questions of rising confidence, with ten candidate answers, tilted exactly.
 `words`: every word of a text of 32 is a claim about what the text says next, the unknown word and
 the end of the sentence abstain; p is the reference's own next-word law, so the reference is
-calibrated. `neural`: a network is pretrained on facts that it met more or less often, then tuned by
-sampled policy gradient; what it knows of a fact is its own affair.
+calibrated. `neural`: a network is pretrained on the
+same kinds of question and tuned by sampled policy gradient; whether a claim is right is drawn anew
+each time, so that what it can learn is when to answer, not what. Its reference is what it says
+before tuning, its confidence the law of the questions. One seed is ten networks.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,7 @@ from bandit_rlhf import corpus
 from bandit_rlhf.annotator import Person, Population, every_question, expected_comparisons
 from bandit_rlhf.exact import path_sum
 from bandit_rlhf.exact.lattice import Lattice, LatticePolicy, Payoff
+from bandit_rlhf.language import Language
 from bandit_rlhf.objective import gibbs
 from bandit_rlhf.reward import fit
 from experiments import style
@@ -49,9 +52,12 @@ class Config:
     candidates: int = 10  # answers a question might have, tier enumerable
     confidences: int = 91  # questions, from 0.1 to 1.0 sure of the best candidate, tier enumerable
     abstains: float = 0.1  # how often the reference says that it does not know, tier enumerable
-    steps: int = 120  # policy-gradient steps, tier neural
+    steps: int = 200  # policy-gradient steps, tier neural
+    draws: int = 16  # answers to each of eight questions in a step, tier neural
+    networks: int = 10  # under each seed, tier neural
 
 
+NEURAL = Config("neural", qualities=(0.0, 0.9, 1.0), penalties=(1.0,), confidences=19)
 SWEEP = {
     "smoke": Plan(
         (
@@ -59,19 +65,19 @@ SWEEP = {
             Config("words", qualities=(0.0, 0.9, 1.0), penalties=(1.0,)),
         )
     ),
-    "quick": Plan((Config(), Config("words", penalties=(1.0,)))),
-    "full": Plan((Config(), Config("words"))),
+    "quick": Plan((Config(), Config("words", penalties=(1.0,)), NEURAL)),
+    "full": Plan((Config(), Config("words"), replace(NEURAL, qualities=QUALITIES, networks=20))),
 }
 
 
 def run(config: Config, seed: int) -> list[dict[str, Any]]:
     """Fit the reward model for every quality and penalty, and tune under it."""
-    measure = {"enumerable": questions, "words": texts}[config.tier]
+    measure = {"enumerable": questions, "words": texts, "neural": networks}[config.tier]
     return [
-        {"quality": quality, "penalty": penalty, **row}
+        {"tier": config.tier, "quality": quality, "penalty": penalty, **row}
         for penalty in config.penalties
         for quality in config.qualities
-        for row in measure(config, fitted_scores(quality, penalty, config.strength))
+        for row in measure(config, fitted_scores(quality, penalty, config.strength), seed)
     ]
 
 
@@ -114,37 +120,87 @@ def fitted_scores(quality: float, penalty: float, strength: float) -> Scores:
     return Scores(float(right - abstain), float(wrong - abstain))
 
 
-def questions(config: Config, scores: Scores) -> list[dict[str, Any]]:
-    """Tier enumerable: one row a question, and one for all questions together.
+def beliefs(config: Config) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Confidence [question], belief [question, candidate] and reference [question, answer].
 
-    The best of the candidates is right with the question's confidence, the others share the rest.
+    The best of the candidates is right with the question's confidence, the others share the rest;
+    the last answer abstains.
     """
     sure = np.linspace(1 / config.candidates, 1.0, config.confidences)
     rest = (1 - sure) / (config.candidates - 1)
     belief = np.column_stack([sure, *[rest] * (config.candidates - 1)])
-    reference = np.column_stack(
-        [(1 - config.abstains) * belief, np.full(len(sure), config.abstains)]
-    )
+    abstains = np.full(len(sure), config.abstains)
+    return sure, belief, np.column_stack([(1 - config.abstains) * belief, abstains])
+
+
+def questions(config: Config, scores: Scores, seed: int) -> list[dict[str, Any]]:
+    """Tier enumerable: one row a question, and one for all questions together."""
+    sure, belief, reference = beliefs(config)
     worth = np.column_stack([scores.claim(belief), np.zeros(len(sure))])
     law = gibbs(reference, worth, config.beta)
-    claims = law[:, :-1]
-    before = (reference[:, :-1] * (1 - belief)).sum(axis=1).mean()
-    after = (claims * (1 - belief)).sum(axis=1).mean()
-    total = {
-        "tier": "enumerable",
-        "row": "all",
-        "threshold": scores.threshold,
-        "switches_at": switching_point(sure, claims.sum(axis=1)),
-        "claims": float(claims.sum(axis=1).mean()),
-        "claims_before": 1 - config.abstains,
-        "wrong": float(after),
-        "wrong_before": float(before),
-    }
+    share = law[:, :-1].sum(axis=1)
     each = [
-        {"tier": "enumerable", "row": "question", "confidence": float(p), "claims": float(share)}
-        for p, share in zip(sure, claims.sum(axis=1), strict=True)
+        {"row": "question", "confidence": float(p), "claims": float(one)}
+        for p, one in zip(sure, share, strict=True)
     ]
-    return [total, *each]
+    return [all_together(scores, belief, reference, law), *each]
+
+
+def all_together(
+    scores: Scores, belief: np.ndarray, reference: np.ndarray, law: np.ndarray
+) -> dict[str, Any]:
+    """Claims and wrong claims of a law of answers, before and after, and where it switches."""
+    row: dict[str, Any] = {"row": "all", "threshold": scores.threshold}
+    for suffix, one in (("", law), ("_before", reference)):
+        claims = one[:, :-1]
+        row["claims" + suffix] = float(claims.sum(axis=1).mean())
+        row["wrong" + suffix] = float((claims * (1 - belief)).sum(axis=1).mean())
+    row["switches_at"] = switching_point(belief[:, 0], law[:, :-1].sum(axis=1))
+    return row
+
+
+def networks(config: Config, scores: Scores, seed: int) -> list[dict[str, Any]]:
+    """Tier neural: one row a network, tuned to scores of claims whose truth is drawn each time."""
+    import torch
+
+    from bandit_rlhf import neural as nn
+    from experiments.lab import small_networks
+
+    sure, belief, target = beliefs(config)
+    words = (*(f"answer {i}" for i in range(config.candidates)), "unsure")
+    language, prompts = Language(words, 1), tuple((f"{p:.3f}",) for p in sure)
+    chance = torch.as_tensor(np.column_stack([belief, np.ones(len(sure))]))
+    rows = []
+    for own in range(seed * config.networks, (seed + 1) * config.networks):
+        generator = torch.Generator().manual_seed(own)
+
+        def reward(strings: nn.Strings, dice: torch.Generator = generator) -> torch.Tensor:
+            answer = strings.tokens[:, 0]
+            right = torch.rand(len(answer), generator=dice) < chance[strings.prompt, answer]
+            paid = torch.where(right, scores.right, scores.wrong)
+            return torch.where(answer == config.candidates, 0.0, paid)
+
+        reference = small_networks.pretrained_on(language, prompts, target, width=16, seed=own)
+        learner = nn.PolicyGradient(
+            reference=reference, proxy=reward, beta=config.beta, groups=8, draws=config.draws
+        )
+        before = reference.string_law()
+        judge = nn.ExactJudge(np.full(len(sure), 1 / len(sure)), before, np.zeros_like(before))
+        settings = nn.Optimiser(learning_rate=small_networks.LEARNING_RATE)
+        last = nn.last(
+            nn.train(
+                reference,
+                learner,
+                judge,
+                steps=config.steps,
+                optimiser=settings,
+                seed=own,
+                marks=(config.steps,),
+            )
+        )
+        after = last.policy.string_law()
+        rows.append({"network": own, **all_together(scores, belief, before, after)})
+    return rows
 
 
 def switching_point(confidence: np.ndarray, claims: np.ndarray) -> float:
@@ -160,13 +216,13 @@ def switching_point(confidence: np.ndarray, claims: np.ndarray) -> float:
     return float(np.interp(0.5, claims, confidence))
 
 
-def texts(config: Config, scores: Scores) -> list[dict[str, Any]]:
+def texts(config: Config, scores: Scores, seed: int) -> list[dict[str, Any]]:
     """Tier words: claims and wrong claims for each token written, tuned and before."""
     lattice = exact_world("words")
     confidence, claims = claims_of(lattice)
     proxy = edge_payoff(lattice, np.where(claims, scores.claim(confidence), 0.0))
     policy, _ = path_sum.gibbs_optimum(lattice, proxy, config.beta)
-    row = {"tier": "words", "row": "all", "threshold": scores.threshold}
+    row = {"row": "all", "threshold": scores.threshold}
     for suffix, one in (("", policy), ("_before", lattice.reference)):
         length = mean(one, lattice.payoffs["length"])
         row["claims" + suffix] = mean(one, edge_payoff(lattice, 1.0 * claims)) / length
@@ -205,13 +261,13 @@ def keeps_rule(
 
 
 def ratios(table: pl.DataFrame, tier: str, quality: float, penalty: float = 1.0) -> list[float]:
-    """Wrong claims of the tuned policy over the reference's, one number a seed."""
+    """Wrong claims of the tuned policy over the reference's, a number a network."""
     chosen = table.filter(
         (pl.col("tier") == tier)
         & (pl.col("row") == "all")
         & (pl.col("quality") == quality)
         & (pl.col("penalty") == penalty)
-    ).sort("seed")
+    )
     return (chosen["wrong"] / chosen["wrong_before"]).to_list()
 
 
@@ -230,7 +286,7 @@ def judge_caught(table: pl.DataFrame) -> Judgement:
 
 
 def spread(values: list[float]) -> tuple[float, tuple[float, float]]:
-    """Mean and interval over seeds; an exact number has no width."""
+    """Mean and interval over networks; an exact number has no width."""
     if len(values) == 1:
         return values[0], (values[0], values[0])
     return float(np.mean(values)), over_seeds(values)

@@ -190,7 +190,7 @@ def problems(
         ("told", told),
     ):
         for tries in TRIES:
-            yield {"policy": name, "tries": tries, "pass": pass_at(lattice, held, tries)}
+            yield {"policy": name, "tries": tries, "pass": pass_at(lattice.prompt_law, held, tries)}
 
 
 def nuclei(config: Config, lattice: Lattice, rng: np.random.Generator) -> Iterator[dict[str, Any]]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from bandit_rlhf import corpus
 from bandit_rlhf.exact.lattice import Lattice, LatticePolicy
+from bandit_rlhf.language import Language
 from experiments.lab.tiers import last_word
 
 
@@ -58,17 +59,17 @@ def within_reach(policy: LatticePolicy, pairs: np.ndarray) -> np.ndarray:
     return np.clip(1 - avoids[:, lattice.start], 0.0, 1.0)
 
 
-def pass_at(lattice: Lattice, held: np.ndarray, tries: int) -> float:
+def pass_at(prompt_law: np.ndarray, held: np.ndarray, tries: int) -> float:
     """Mean over needs and prompts of 1 - (1 - P)^k: is what is wanted among k strings?
 
     Args:
-        lattice: for the prompts' law.
+        prompt_law: probabilities of the prompts [prompt].
         held: P(a string holds the need) [need, prompt].
         tries: k.
     """
     with np.errstate(divide="ignore"):
         found = -np.expm1(tries * np.log1p(-held))
-    return float((found @ lattice.prompt_law).mean())
+    return float((found @ prompt_law).mean())
 
 
 def drawn_pairs(lattice: Lattice, count: int, rng: np.random.Generator) -> np.ndarray:
@@ -130,3 +131,20 @@ def success_direction(policy: LatticePolicy, pairs: np.ndarray) -> np.ndarray:
         )
         missing, mass = missing @ flows[step] - leaving, mass @ flows[step]
     return result
+
+
+def every_pair(size: int) -> np.ndarray:
+    """All pairs of `size` words [pair, 2]."""
+    first, second = np.divmod(np.arange(size * size), size)
+    return np.stack([first, second], axis=1)
+
+
+def holding(language: Language, pairs: np.ndarray) -> np.ndarray:
+    """Whether each string of a small language holds each pair, the prompt left out [pair, string].
+
+    >>> holding(Language(("h", "t"), 2), np.array([[0, 1]])).tolist()   # hh, th, ht, tt
+    [[False, False, True, False]]
+    """
+    tokens = language.all_strings().tokens
+    before, after = tokens[:, :-1], tokens[:, 1:]
+    return np.array([((before == a) & (after == b)).any(axis=1) for a, b in pairs])

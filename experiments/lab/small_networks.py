@@ -3,13 +3,15 @@
 Needs torch, as `bandit_rlhf.neural` does: experiments import this module inside their cells.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 import torch
 
 from bandit_rlhf import neural as nn
 from bandit_rlhf._array import Float
+from bandit_rlhf.bandit import Prompt
+from bandit_rlhf.language import Language
 from bandit_rlhf.neural.strings import concatenate
 from experiments.lab.world import World
 
@@ -23,13 +25,22 @@ GROUPS = 4
 
 def pretrained(world: World, width: int, seed: int) -> nn.NeuralPolicy:
     """A GRU fitted to the world's reference, prompts weighed by their law."""
+    return pretrained_on(world.language, world.prompts, world.law, world.prompt_law, width, seed)
+
+
+def pretrained_on(
+    language: Language,
+    prompts: Sequence[Prompt],
+    law: Float[np.ndarray, "prompt string"],
+    prompt_law: Float[np.ndarray, " prompt"] | None = None,
+    width: int = 16,
+    seed: int = 0,
+) -> nn.NeuralPolicy:
+    """A GRU fitted to any law of strings."""
     torch.set_num_threads(1)
     design = nn.Architecture("gru", width=width)
-    start = nn.NeuralPolicy.initial(world.language, world.prompts, design, seed=seed)
-    fitted = nn.fit_to_law(
-        start, world.law, world.prompt_law, steps=PRETRAINING, learning_rate=0.02
-    )
-    return fitted.policy
+    start = nn.NeuralPolicy.initial(language, prompts, design, seed=seed)
+    return nn.fit_to_law(start, law, prompt_law, steps=PRETRAINING, learning_rate=0.02).policy
 
 
 def asked(
