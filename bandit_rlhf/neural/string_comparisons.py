@@ -47,7 +47,7 @@ class StringComparisons:
             got = f"pair {differ[0]} has prompts {int(self.chosen.prompt[differ[0]])} and "
             got += str(int(self.rejected.prompt[differ[0]]))
             raise ValueError(_check.complaint(got, "one prompt for both strings", where))
-        if self.weight is not None:
+        if self.weight is not None and len(self):
             if len(self.weight) != len(self) or not bool((self.weight >= 0).all()):
                 got = f"weight has {len(self.weight)} entries, the least {float(self.weight.min())}"
                 raise ValueError(_check.complaint(got, f"{len(self)}, none below 0", where))

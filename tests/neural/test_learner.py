@@ -1,0 +1,213 @@
+"""The loop: deterministic, resumable bit by bit, and what was written stays when it breaks."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from bandit_rlhf.loop import within_kl
+from bandit_rlhf.neural import (
+    Checkpoints,
+    ExactJudge,
+    FixedPolicy,
+    Interrupted,
+    Optimiser,
+    PolicyGradient,
+    Round,
+    SampledJudge,
+    Strings,
+    checkpoint,
+    from_table,
+    train,
+)
+from bandit_rlhf.neural.judge import Judge
+from bandit_rlhf.policy import TabularPolicy
+from tests.neural_worlds import LETTERS, policy, random_table
+
+TABLE = random_table(LETTERS, 1, seed=0)
+PROXY = from_table(LETTERS, TABLE)
+REF = policy(seed=1, dtype="float32")
+JUDGE = ExactJudge.of(REF, REF, PROXY)
+
+
+def rloo(proxy=PROXY, **settings) -> PolicyGradient:
+    return PolicyGradient(REF, proxy, beta=0.1, groups=1, draws=8, **settings)
+
+
+def run(judge: Judge = JUDGE, learner=None, **arguments: Any) -> list[Round]:
+    settings: dict[str, Any] = {"steps": 20, "seed": 0} | arguments
+    return list(train(REF, learner or rloo(), judge, **settings))
+
+
+def test_a_training_follows_from_its_seed() -> None:
+    torch.manual_seed(0)
+    first = run()[-1].policy.string_law()
+    torch.manual_seed(1)
+    np.testing.assert_array_equal(run()[-1].policy.string_law(), first)
+    assert np.abs(run(seed=1)[-1].policy.string_law() - first).max() > 1e-6
+
+
+def test_looking_changes_nothing() -> None:
+    often = run(SampledJudge(REF, PROXY, draws=50), marks=range(20))
+    np.testing.assert_array_equal(
+        often[-1].policy.string_law(), run(marks=[])[-1].policy.string_law()
+    )
+
+
+def test_rounds_are_frozen_and_the_start_stays() -> None:
+    before = REF.string_law()
+    rounds = run(marks=[0, 5, 10])
+    np.testing.assert_array_equal(REF.string_law(), before)
+    assert [one.step for one in rounds] == [0, 5, 10, 20]
+    assert rounds[0].loss is None
+    assert rounds[0].kl == pytest.approx(0, abs=1e-12)
+    for one in rounds:
+        law = one.policy.string_law()
+        assert one.proxy == pytest.approx(float((law * TABLE).sum()), abs=1e-12)
+    assert len({one.policy.string_law()[0, 0] for one in rounds}) == 4
+    assert set(rounds[1].row()) >= {"step", "loss", "kl", "proxy", "entropy", "proxy_stderr"}
+
+
+def test_rules_that_stop_the_loop_stop_this_one() -> None:
+    path = train(REF, rloo(), JUDGE, steps=200, optimiser=Optimiser(0.03), seed=0, marks=range(200))
+    kept = list(within_kl(path, 0.05))  # pyright: ignore[reportArgumentType]
+    assert 1 < len(kept) < 200
+    assert all(one.kl <= 0.05 for one in kept)
+
+
+def test_plain_descent_moves_along_the_gradient() -> None:
+    learner = rloo()
+    rate, moved = 0.5, run(steps=1, optimiser=Optimiser(0.5, "sgd"))[-1].policy
+    generator = torch.Generator().manual_seed(0)
+    loss = learner.loss(REF, learner.collect(REF, generator, 1))
+    slopes = torch.autograd.grad(loss, list(REF.network.parameters()), allow_unused=True)
+    pairs = zip(REF.network.parameters(), moved.network.parameters(), slopes, strict=True)
+    for before, after, g in pairs:
+        step = torch.zeros_like(before) if g is None else -rate * g
+        torch.testing.assert_close(after.detach(), (before + step).detach(), rtol=0, atol=1e-7)
+
+
+def test_gradients_are_scaled_to_the_largest_norm() -> None:
+    moved = run(steps=1, optimiser=Optimiser(1.0, "sgd", largest_norm=0.01))[-1].policy
+    pairs = zip(REF.network.parameters(), moved.network.parameters(), strict=True)
+    length = np.sqrt(sum(float(((a - b) ** 2).sum().detach()) for a, b in pairs))
+    assert length == pytest.approx(0.01, rel=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["adam", "sgd"])
+def test_a_resumed_training_goes_on_bit_by_bit(tmp_path: Path, kind: str) -> None:
+    written, optimiser = Checkpoints(tmp_path, every=4), Optimiser(0.01, kind)
+    whole = run(optimiser=optimiser, checkpoints=written, marks=range(20))
+    assert written.steps() == [4, 8, 12, 16, 20]
+    rest = run(optimiser=optimiser, resume=written.path(8), marks=range(20))
+    assert [one.step for one in rest] == list(range(9, 21))
+    np.testing.assert_array_equal(rest[-1].policy.string_law(), whole[-1].policy.string_law())
+    assert rest[-1].loss == whole[-1].loss
+    # control: without what the optimiser and the generator remember it would go elsewhere
+    found = checkpoint.load(written.path(8))
+    bare = checkpoint.save(
+        tmp_path / "bare.safetensors",
+        found.model,
+        step=8,
+        state={"generator": torch.Generator().manual_seed(0).get_state()},
+    )
+    other = run(optimiser=optimiser, resume=bare)
+    assert np.abs(other[-1].policy.string_law() - whole[-1].policy.string_law()).max() > 1e-6
+
+
+def breaking(calls: int, value: float):
+    """A reward whose fourth row turns to `value` from a certain call on."""
+    made = 0
+
+    def reward(strings: Strings) -> torch.Tensor:
+        nonlocal made
+        made += 1
+        rewards = PROXY(strings)
+        if made > calls:
+            rewards[3] = value
+        return rewards
+
+    return reward
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_reward_that_breaks_names_step_row_and_value_and_checkpoints_stay(
+    tmp_path: Path, value: float
+) -> None:
+    written, rounds = Checkpoints(tmp_path, every=5), []
+    path = train(
+        REF,
+        rloo(breaking(12, value)),
+        JUDGE,
+        steps=20,
+        seed=0,
+        checkpoints=written,
+        marks=range(20),
+    )
+    with pytest.raises(Interrupted) as caught:
+        rounds.extend(path)
+    message = str(caught.value)
+    assert "training stopped at step 13: the reward of" in message
+    assert f"is {value}, but should be finite [PolicyGradient, row 3 of 8 in the batch" in message
+    assert "The checkpoint of step 10 stays." in message
+    assert caught.value.step == 13
+    assert caught.value.checkpoint == written.path(10)
+    assert written.steps() == [5, 10]
+    stayed = checkpoint.load(written.path(10))
+    sound = run(steps=10)[-1]
+    np.testing.assert_array_equal(stayed.model.string_law(), sound.policy.string_law())  # pyright: ignore
+
+
+def test_rounds_before_a_broken_reward_were_yielded() -> None:
+    seen = []
+    learner = rloo(breaking(12, float("nan")))
+    path = train(REF, learner, JUDGE, steps=20, seed=0, marks=range(20))
+    with pytest.raises(Interrupted, match=r"stopped at step 13: .* There is no checkpoint\."):
+        seen.extend(one.step for one in path)
+    assert seen == list(range(13))
+
+
+def test_an_infinite_kl_stops_the_training() -> None:
+    law = np.array([[0.5, 0.5, 0, 0, 0, 0, 0]])
+    narrow = FixedPolicy(TabularPolicy.from_string_law(LETTERS, [()], law), prompts=[0])
+    learner = PolicyGradient(narrow, PROXY, beta=0.1, groups=1, draws=64)
+    with pytest.raises(
+        Interrupted, match=r"step 1: ln ref of .* \(KL\(pi \|\| ref\) is infinite\)"
+    ):
+        run(learner=learner)
+    judge = ExactJudge.of(REF, narrow, PROXY)
+    with pytest.raises(Interrupted, match=r"step 0: KL\(pi \|\| ref\) is inf"):
+        run(judge)
+
+
+def test_a_loss_that_is_not_finite_is_named() -> None:
+    class Broken:
+        updates = 1
+
+        def collect(self, policy, generator, step):
+            return step
+
+        def loss(self, policy, collected):
+            value = sum(p.sum() for p in policy.network.parameters())
+            return value * (float("inf") if collected == 3 else 1.0)
+
+    with pytest.raises(Interrupted, match=r"step 3: the loss is -?inf, but should be finite"):
+        run(learner=Broken())
+
+
+def test_wrong_arguments_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="steps is 0, but should be at least 1"):
+        run(steps=0)
+    with pytest.raises(ValueError, match="learning_rate is 0, but should be above 0"):
+        Optimiser(0.0)
+    with pytest.raises(ValueError, match="kind is 'lion'"):
+        Optimiser(kind="lion")
+    with pytest.raises(ValueError, match="every is 0, but should be at least 1"):
+        Checkpoints(tmp_path, every=0)
+    with pytest.raises(FileNotFoundError, match="there is no file"):
+        run(resume=tmp_path / "absent.safetensors")
+    reward = checkpoint.save(tmp_path / "other.safetensors", policy(width=4))
+    with pytest.raises(ValueError, match="the architecture in"):
+        run(resume=reward)
