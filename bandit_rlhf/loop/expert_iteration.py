@@ -11,6 +11,7 @@ import numpy as np
 
 from bandit_rlhf import _check
 from bandit_rlhf.loop.ladder import best_of
+from bandit_rlhf.loop.round import constant_prompts
 from bandit_rlhf.loop.sampled import draw_weights, drawn
 from bandit_rlhf.loop.state import Evidence, State, as_tabular
 from bandit_rlhf.loop.string_law import along, from_log_law, score_gradient
@@ -74,7 +75,11 @@ class SampledExpertIteration:
         _check.positive("step_size", self.step_size, "SampledExpertIteration")
 
     def step(self, state: State, evidence: Evidence, rng: np.random.Generator) -> State:
-        """Fresh groups, then `epochs` steps on the kept strings; ties go to the first drawn."""
+        """Fresh groups, then `epochs` steps on the kept strings; ties go to the first drawn.
+
+        Prompts whose reward is the same for every string are left alone: there the learner would
+        imitate nothing but the accidents of its own draws.
+        """
         policy = as_tabular(state.policy)
         batches = drawn(policy, self.n * self.groups, rng)
         ranks = np.stack([batch.ranks() for batch in batches]).reshape(-1, self.groups, self.n)
@@ -82,6 +87,8 @@ class SampledExpertIteration:
         best = evidence.reward[prompt, ranks].argmax(axis=2)
         kept = np.take_along_axis(ranks, best[:, :, None], axis=2)[:, :, 0]
         weights = draw_weights(kept, np.ones(kept.shape), evidence.reward.shape[1])
+        law = as_tabular(state.reference).string_law()
+        weights[list(constant_prompts(state.prompt_law, law, evidence.reward))] = 0.0
         entries = along(policy.language, weights) * state.prompt_law[:, None]
         for _ in range(self.epochs):
             logits = policy.log_probs() + self.step_size * score_gradient(policy, entries)

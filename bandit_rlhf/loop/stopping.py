@@ -45,10 +45,16 @@ def until_falling(
     Raises:
         ValueError: a patience below 1; a score that is not finite.
 
-    >>> from types import SimpleNamespace as Fake
-    >>> path = [Fake(gold=gold) for gold in (0.0, 2.0, 1.0, 1.5, 3.0)]
-    >>> [one.gold for one in until_falling(path, lambda one: one.gold, patience=2)]
-    [0.0, 2.0, 1.0, 1.5]
+    >>> from bandit_rlhf.bandit import ContextualBandit
+    >>> from bandit_rlhf.language import Language
+    >>> from bandit_rlhf.loop import Tilt, rounds
+    >>> from bandit_rlhf.reward.model import Given
+    >>> letters = Language(("a", "b"), 1)
+    >>> bandit = ContextualBandit(letters, [()], [1.0], [[0.0, 1.0]])
+    >>> half, wrong = TabularPolicy.uniform(letters, [()]), Given(np.array([[1.0, 0.0]]))
+    >>> path = rounds(bandit, half, Tilt((9.0, 3.0, 1.0)), wrong, np.random.default_rng(0))
+    >>> [one.step for one in until_falling(path, lambda one: one.gold, patience=2)]
+    [0, 1, 2]
     """
     patience = _check.integer_at_least("patience", patience, 1, "until_falling")
     return _until_falling(path, score, patience)

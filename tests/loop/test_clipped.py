@@ -43,7 +43,7 @@ def test_the_gradient_is_that_of_the_house_s_loss(clip: Clip) -> None:
     gradient = surrogate_gradient(policy, WORLD.reference, batches, advantages, LAW, clip)
     free = surrogate_gradient(policy, WORLD.reference, batches, advantages, LAW, Clip(1.0, 1e9))
     assert np.abs(gradient - free).max() > 0.03, "nothing was clipped"
-    for _ in range(30):
+    for _ in range(10):
         along = rng.normal(size=gradient.shape)
         slope = gain(policy.logits + step * along) - gain(policy.logits - step * along)
         assert slope / (2 * step) == pytest.approx(float((gradient * along).sum()), abs=1e-6)
@@ -64,7 +64,7 @@ def test_the_band_holds_back() -> None:
     """The largest ratio of drawn tokens after many epochs: little beyond the band, or far."""
 
     def largest(clip: Clip) -> float:
-        learner = ClippedSurrogate(0.2, 16, epochs=60, clip=clip)
+        learner = ClippedSurrogate(0.5, 16, epochs=25, clip=clip)
         policy = as_tabular(learner.step(START, REWARD, np.random.default_rng(6)).policy)
         batch = drawn(WORLD.reference, 16, np.random.default_rng(6))[0]
         moved = policy.token_log_prob(batch, 0) - WORLD.reference.token_log_prob(batch, 0)

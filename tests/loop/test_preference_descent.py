@@ -66,10 +66,10 @@ def assert_settles(loss: Loss, optimum: TabularPolicy, step_size: float) -> None
         np.abs(
             settled(replace(learner, descents=n), ROWS).string_law() - optimum.string_law()
         ).max()
-        for n in (1, 10, 200)
+        for n in (1, 10, 100)
     ]
     assert gaps[0] > gaps[1] > gaps[2]
-    assert gaps[2] < 0.02
+    assert gaps[2] < 0.05
 
 
 def test_dpo_settles_on_the_tilt_of_the_fitted_reward() -> None:
@@ -104,7 +104,7 @@ def test_logits_of_tokens_move_strings_never_compared() -> None:
 def test_separated_comparisons_drift_for_ever() -> None:
     rows = Comparisons.from_ids([3, 3], [1, 2], items=range(7), prompt=[0, 1])
     kls = []
-    for descents in (3, 20, 120):
+    for descents in (3, 12, 50):
         policy = settled(PreferenceDescent("dpo", 0.1, 500.0, descents, "string"), rows)
         log_ratio = policy.string_log_law() - WORLD.reference.string_log_law()
         kls.append(float((policy.string_law() * log_ratio).sum()))

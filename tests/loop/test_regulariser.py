@@ -29,7 +29,7 @@ def objective(world: World, policy: TabularPolicy, terms: Regulariser) -> tree.T
     )
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(world=worlds())
 def test_the_payoff_s_policy_gradient_is_the_objective_s(world: World) -> None:
     reward = world.bandit.reward_table()

@@ -100,9 +100,9 @@ def test_sampled_paths_bracket_the_exact_one() -> None:
     def golds(learner: Learner, seed: int) -> list[float]:
         rng, state = np.random.default_rng(seed), State(WORLD.reference, WORLD.reference, LAW)
         means = []
-        for step in range(1, 21):
+        for step in range(1, 13):
             state = learner.step(state, Evidence(reward), rng)
-            if step % 5 == 0:
+            if step % 4 == 0:
                 means.append(tree.expected_reward(bandit, as_tabular(state.policy)).value)
         return means
 

@@ -19,7 +19,7 @@ from tests.worlds import World, random_world, worlds
 WORLD = random_world(seed=3, size=2, horizon=3)
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(world=worlds())
 def test_a_policy_is_its_law(world: World) -> None:
     log_law = world.policy.string_log_law()
