@@ -173,7 +173,7 @@ Theorem gibbs_flow ref r t y :
     (tilt ref (fun y => t * r y) y * (r y - mean (tilt ref (fun y => t * r y)) r)).
 Proof.
 apply: (@tilt_moves _ _ ref (fun u z => u * r z)) => z.
-have := is_derive_times (is_derive_id t 1) (is_derive_cst (r z) t 1).
+have := is_derive_times (is_derive_id t 1) (is_derive_const (r z) t).
 by rewrite mul1r mulr0 addr0.
 Qed.
 

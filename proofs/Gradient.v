@@ -170,6 +170,114 @@ Qed.
 
 End Groups.
 
+Section Grpo.
+Variables (R : rcfType) (T : finType) (n : nat).
+Hypothesis n_gt0 : (0 < n)%N.
+Implicit Types (pi : law R T) (s : T -> R) (r : 'I_n -> R).
+
+(** The variance of the rewards of a group, with n in the denominator. *)
+Definition group_variance r : R := (\sum_j group_mean r j ^+ 2) / n%:R.
+
+(** GRPO's advantage: reward less group mean, over the group's standard deviation; a group without
+    variance is skipped. *)
+Definition grpo r i : R :=
+  if group_variance r == 0 then 0 else group_mean r i / Num.sqrt (group_variance r).
+
+Let nn : n%:R != 0 :> R. Proof. by rewrite pnatr_eq0 -lt0n. Qed.
+
+Lemma group_variance_ge0 r : 0 <= group_variance r.
+Proof. by rewrite divr_ge0 ?ler0n // sumr_ge0 // => j _; apply: sqr_ge0. Qed.
+
+Lemma sum_group_mean r : \sum_i group_mean r i = 0.
+Proof.
+by rewrite sumrB sumr_const card_ord -[_ *+ n]mulr_natr divfK // subrr.
+Qed.
+
+(** Next to GRPO's advantages the rewards, whatever is taken from them, sum to the group's standard
+    deviation. *)
+Lemma grpo_projection r c : (\sum_i grpo r i * (r i - c)) / n%:R = Num.sqrt (group_variance r).
+Proof.
+rewrite /grpo; have := group_variance_ge0 r; rewrite le_eqVlt => /orP[/eqP v0|v0].
+  by rewrite -v0 eqxx sqrtr0 big1 ?mul0r // => i _; rewrite mul0r.
+rewrite gt_eqF //.
+have e (d : R) i : group_mean r i / d * (r i - c)
+  = d^-1 * (group_mean r i ^+ 2) + d^-1 * ((\sum_j r j) / n%:R - c) * group_mean r i.
+  by rewrite /group_mean; move: d^-1 (r i) (_ / n%:R) => a b m; ring.
+under eq_bigr do rewrite e.
+rewrite big_split /= -!mulr_sumr sum_group_mean mulr0 addr0 -mulrA -/(group_variance r).
+by rewrite -{2}(sqr_sqrtr (ltW v0)) expr2 mulKf // gt_eqF // sqrtr_gt0.
+Qed.
+
+Section Binary.
+Variables (pi : law R T) (right : pred T) (s : T -> R).
+Let reward y : R := (right y)%:R.
+Let p := chance pi right.
+
+Lemma group_variance_binary (ys : {ffun 'I_n -> T}) :
+  group_variance (fun j => reward (ys j))
+    = (count_right right ys)%:R / n%:R * (1 - (count_right right ys)%:R / n%:R).
+Proof.
+rewrite /group_variance /group_mean sum_right; set K : R := (count_right _ _)%:R.
+have e j : (reward (ys j) - K / n%:R) ^+ 2
+  = (1 - (K / n%:R + K / n%:R)) * reward (ys j) + (K / n%:R) ^+ 2.
+  by rewrite /reward; case: (right _); rewrite /= ?mulr0n ?mulr1n; ring.
+under eq_bigr do rewrite e.
+rewrite big_split /= -mulr_sumr sum_right -/K sumr_const card_ord -[_ *+ n]mulr_natr.
+by field.
+Qed.
+
+(** Theorem 19. For binary rewards GRPO follows the gradient of the chance p of being right, times a
+    weight: w(p) = E sqrt(K/n (1 - K/n)) / (p (1 - p)) with K binomial(n, p). The weight depends on
+    p, so over several prompts the sum of the updates is not the gradient of the mean reward. *)
+Theorem grpo_weight : 0 < p -> p < 1 -> mean pi s = 0 ->
+  mean (draws pi n) (update grpo reward s)
+    = (\sum_(k < n.+1) 'C(n, k)%:R * p ^+ k * (1 - p) ^+ (n - k)
+        * Num.sqrt (k%:R / n%:R * (1 - k%:R / n%:R))) / (p * (1 - p))
+      * mean pi (fun y => reward y * s y).
+Proof.
+move=> p0 p1 s0; set g := mean pi (fun y => reward y * s y).
+have pn : p != 0 by rewrite gt_eqF.
+have qn : 1 - p != 0 by rewrite subr_eq0 eq_sym lt_eqF.
+pose s' y := g / (p * (1 - p)) * (reward y - p).
+have total c : \sum_(y | right y == c) pi y = if c then p else 1 - p.
+  case: c; rewrite -?(chance_wrong pi right) /p /chance /mean big_mkcond /=;
+    apply: eq_bigr => y _; case: (right y); rewrite /= ?mulr1 ?mulr0 //.
+have scores c : \sum_(y | right y == c) pi y * s y = if c then g else - g.
+  have gE : \sum_(y | right y == true) pi y * s y = g.
+    rewrite big_mkcond /=; apply: eq_bigr => y _.
+    by rewrite /reward; case: (right y); rewrite /= ?mul1r ?mul0r ?mulr0.
+  case: c => //; apply/eqP; rewrite -addr_eq0 -{}gE -[X in _ == X]s0 addrC /mean.
+  rewrite [X in _ == X](bigID (fun y => right y == true)) /=.
+  by apply/eqP; congr (_ + _); apply: eq_bigl => y; case: (right y).
+have centred : centred_given right pi (fun y => s y - s' y).
+  move=> c; under eq_bigr do rewrite mulrBr.
+  rewrite sumrB scores (eq_bigr (fun y => pi y * (g / (p * (1 - p)) * (c%:R - p)))).
+    rewrite -mulr_suml total; case: c; rewrite /= ?mulr0n ?mulr1n.
+      by apply/eqP; rewrite subr_eq0; apply/eqP; field; rewrite pn qn.
+    by apply/eqP; rewrite subr_eq0; apply/eqP; field; rewrite pn qn.
+  by move=> y /eqP e; rewrite /s' /reward e.
+have swap : mean (draws pi n) (update grpo reward s) = mean (draws pi n) (update grpo reward s').
+  rewrite /update; under eq_mean do rewrite mulrC; under [RHS]eq_mean do rewrite mulrC.
+  rewrite !meanZ !mean_sum; congr (_ * _); apply: eq_bigr => i _.
+  apply: mean_same_given (draws_centred_given (n := n) i centred) => ys ys' e.
+  have er j : reward (ys j) = reward (ys' j).
+    by have := congr1 (fun w : {ffun _} => w j) e; rewrite !ffunE /reward => ->.
+  have eg j : group_mean (fun j => reward (ys j)) j = group_mean (fun j => reward (ys' j)) j.
+    by rewrite /group_mean er; congr (_ - _ / _); apply: eq_bigr => k _; rewrite er.
+  have ev : group_variance (fun j => reward (ys j)) = group_variance (fun j => reward (ys' j)).
+    by congr (_ / _); apply: eq_bigr => k _; rewrite eg.
+  by rewrite /grpo ev eg.
+rewrite swap -(count_right_binomial pi n right
+  (fun k => Num.sqrt (k%:R / n%:R * (1 - k%:R / n%:R)))).
+rewrite [RHS]mulrC [RHS]mulrA [RHS]mulrAC -meanZ; apply: eq_mean => ys.
+rewrite -group_variance_binary -(grpo_projection _ p) /update.
+rewrite [RHS]mulrA; congr (_ / _); rewrite mulr_sumr; apply: eq_bigr => i _.
+by rewrite /s'; ring.
+Qed.
+
+End Binary.
+End Grpo.
+
 Section Divergences.
 Variables (R : realType) (T : finType).
 Variables (pi : R -> law R T) (t : R) (dpi : T -> R) (ref : law R T).
@@ -294,3 +402,24 @@ by rewrite mulrDr mulrBr mulr1 mulrCA divff // mulr1 addrC.
 Qed.
 
 End Divergences.
+
+Section Instance.
+Variable R : realFieldType.
+
+(** An instance of the hypotheses on groups: a fair coin that is right on one side, its score in
+    the logit of that side, two draws. *)
+Example groups_instance (inhabited : (0 < #|{: bool}|)%N) :
+  let pi := uniform R inhabited in
+  [/\ (1 < 2)%N, mean pi (score pi true) = 0, 0 < chance pi id & chance pi id < 1].
+Proof.
+have c : chance (uniform R inhabited) id = 2^-1.
+  by rewrite /chance /mean big_bool /= mulr1 mulr0 addr0 card_bool.
+split; rewrite ?c ?score_mean_zero // ?invr_gt0 ?invf_lt1 ?ltr0n ?ltr1n //.
+Qed.
+
+(** An instance of a baseline that ignores its own draw: the sum of the others' rewards. *)
+Example ignores_instance (T : finType) (n : nat) (i : 'I_n) (f : T -> R) :
+  ignores i (fun ys : {ffun 'I_n -> T} => \sum_(j | j != i) f (ys j)).
+Proof. by move=> ys ys' e; apply: eq_bigr => j /e ->. Qed.
+
+End Instance.

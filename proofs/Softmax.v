@@ -98,6 +98,9 @@ Proof. by move=> /boolp.funext ->. Qed.
 Lemma is_derive_value (f : R -> R) t d d' : is_derive t 1 f d -> d = d' -> is_derive t 1 f d'.
 Proof. by move=> ? <-. Qed.
 
+Lemma is_derive_const (c : R) t : is_derive t 1 (fun=> c) 0.
+Proof. exact: is_derive_cst. Qed.
+
 Lemma is_derive_log (g : R -> R) t d : 0 < g t -> is_derive t 1 g d ->
   is_derive t 1 (fun u => ln (g u)) (d / g t).
 Proof.
@@ -199,15 +202,14 @@ Qed.
 
 End Derivatives.
 
-Section Softmax.
-Variables (R : realType) (T : finType).
+Section Uniform.
+Variables (R : realFieldType) (T : finType).
 Hypothesis inhabited : (0 < #|T|)%N.
-Implicit Types (theta f : T -> R) (a y : T).
 
 Lemma card_inhabited : #|T|%:R != 0 :> R.
 Proof. by rewrite pnatr_eq0 -lt0n. Qed.
 
-Lemma uniform_ge0 y : 0 <= (#|T|%:R)^-1 :> R.
+Lemma uniform_ge0 (y : T) : 0 <= (#|T|%:R)^-1 :> R.
 Proof. by rewrite invr_ge0 ler0n. Qed.
 
 Lemma uniform_sum1 : \sum_(y : T) (#|T|%:R)^-1 = 1 :> R.
@@ -216,11 +218,19 @@ Proof. by rewrite sumr_const -[LHS]mulr_natr mulVf // card_inhabited. Qed.
 (** The uniform law on [T]. *)
 Definition uniform : law R T := Law uniform_ge0 uniform_sum1.
 
+End Uniform.
+
+Section Softmax.
+Variables (R : realType) (T : finType).
+Hypothesis inhabited : (0 < #|T|)%N.
+Implicit Types (theta f : T -> R) (a y : T).
+Local Notation uniform := (uniform R inhabited).
+
 Lemma softmax_eq_tilt theta y :
   expR (theta y) / (\sum_z expR (theta z)) = tilt uniform theta y.
 Proof.
 rewrite /= /partition /= -mulr_sumr -mulf_div divff ?mul1r //.
-by rewrite invr_eq0 card_inhabited.
+by rewrite invr_eq0 (card_inhabited R inhabited).
 Qed.
 
 Lemma softmax_ge0 theta y : 0 <= expR (theta y) / (\sum_z expR (theta z)).
