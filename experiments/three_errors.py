@@ -119,7 +119,7 @@ def enumerable_rows(config: Config, world: World, seed: int) -> Iterator[dict[st
 
 
 def word_rows(config: Config, seed: int) -> Iterator[dict[str, Any]]:
-    """All stages on the lattice; `words.MANY` comparisons stand for infinitely many."""
+    """All stages on the lattice; `words.MANY` noiseless pairs stand for infinitely many."""
     dials = Dials(config.misspecification)
     settled = words.fit_words(dials, seed, horizon=config.horizon)
     lattice, gold = settled.lattice, settled.lattice.payoffs["gold"]

@@ -91,8 +91,8 @@ def word_world(
     }
     for method in course.methods:
         if method == "best-of-n":
-            for n, measures in words.best_of_n(proxy, ruler, course.draws):
-                yield {"world": 0, "method": method, "setting": float(n), **measures, **about}
+            for n, measures in words.best_of_n(proxy, course.draws):
+                yield {"world": 0, "method": method, "setting": float(n), **measures}
             continue
         for setting, policy in paths[method]:
             measures = ruler.of_policy(policy)

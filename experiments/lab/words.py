@@ -5,7 +5,7 @@ enumerable world, as far as a lattice can tell:
 
     misspecification   how much of gold's charge for saying a word twice in a row is switched on;
                        at 0 gold is linear in counts of words, which the proxy's class holds
-    estimation         N comparisons; infinity: 50,000 of one fixed draw
+    estimation         N comparisons; infinity: 50,000 pairs with the probabilities of their outcome
     coverage           every next-word law is raised to this power and normalised
     tail               each pair of adjacent words has an error of its own, Student's t
 
@@ -19,22 +19,27 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from scipy import sparse
+from scipy.special import expit
 
 from bandit_rlhf import corpus
 from bandit_rlhf._array import Float
 from bandit_rlhf.automaton import length, repetition, token_weights
 from bandit_rlhf.exact import path_sum, reward_law
 from bandit_rlhf.exact.lattice import Lattice, LatticePolicy, Payoff
+from bandit_rlhf.language import TokenBatch
 from experiments import word_world
 from experiments.lab.dials import ERROR_SD, Dials
 from experiments.yardstick import Yardstick
 
 MANY = 50_000
-"""Comparisons that stand for infinitely many."""
+"""Pairs that stand for infinitely many."""
 UNIT = 0.0625
-"""Grid to which weights are rounded for best-of-n, in logits."""
+"""Grid to which payments are rounded for best-of-n, in logits."""
 PRIOR_SD = 1.0
-"""Of each word's weight, in logits."""
+"""Of each word's weight, in logits, where comparisons are finitely many."""
+FAINT_PRIOR = 1e-3
+"""Precision of the prior where they stand for infinitely many: it decides what no pair tells."""
 
 
 @lru_cache(maxsize=8)
@@ -63,18 +68,13 @@ class WordProxy:
 
     Args:
         lattice: the world, gold among its payoffs.
-        weights: of the words, rounded to `UNIT` [action].
-        reward: the proxy that is optimised.
+        weights: of the words [action].
+        reward: the proxy that is optimised: the weights' and the errors' sum.
     """
 
     lattice: Lattice
     weights: Float[np.ndarray, " action"]
     reward: Payoff
-
-    @property
-    def on_grid(self) -> bool:
-        """Whether every payment is a multiple of `UNIT`, as exact best-of-n wants it."""
-        return bool((self.reward.edge == self.weights).all())
 
 
 def fit_words(
@@ -95,16 +95,59 @@ def fit_words(
 def drawn_weights(
     lattice: Lattice, coverage: float, comparisons: int, seed: int
 ) -> Float[np.ndarray, " action"]:
-    """Weights fitted to so many comparisons of strings from ref^coverage, on the grid."""
+    """Weights fitted to so many comparisons of strings from ref^coverage."""
     rng = np.random.default_rng((seed, comparisons, 0xDA7A))
-    differences = word_world.compare(narrowed(lattice, coverage), comparisons, rng)
-    return np.rint(word_world.fit_weights(differences, PRIOR_SD) / UNIT) * UNIT
+    differences, leads = pairs(lattice, coverage, comparisons, rng)
+    first_wins = rng.random(comparisons) < expit(leads)
+    return word_world.fit_weights(np.where(first_wins[:, None], 1, -1) * differences, PRIOR_SD)
 
 
 @lru_cache(maxsize=16)
 def settled_weights(lattice: Lattice, coverage: float) -> Float[np.ndarray, " action"]:
-    """Weights fitted to `MANY` comparisons, the same draw whatever the seed."""
-    return drawn_weights(lattice, coverage, MANY, 0)
+    """Weights fitted to the probabilities of `MANY` judgements: no noise of people is left.
+
+    Maximises sum_i p_i ln sigma(w . d_i) + (1 - p_i) ln sigma(-w . d_i) by Newton's method. The
+    pairs are the same whatever the seed; where gold is linear in counts its weights come out.
+
+    Raises:
+        RuntimeError: the gradient does not vanish within fifty steps.
+    """
+    differences, leads = pairs(lattice, coverage, MANY, np.random.default_rng(0xDA7A))
+    rows, wanted = sparse.csr_matrix(differences), expit(leads)
+    weights, steepest = np.zeros(differences.shape[1]), np.inf
+    for _ in range(50):
+        said = expit(rows @ weights)
+        gradient = rows.T @ (wanted - said) - FAINT_PRIOR * weights
+        steepest = float(np.abs(gradient).max())
+        if steepest < 1e-7:
+            return weights
+        spread = sparse.diags_array(said * (1 - said))
+        curvature = (rows.T @ (spread @ rows)).toarray()
+        weights = weights + np.linalg.solve(
+            curvature + FAINT_PRIOR * np.eye(len(weights)), gradient
+        )
+    raise RuntimeError(f"Newton's method left a gradient of {steepest:.2g} after 50 steps.")
+
+
+def pairs(
+    lattice: Lattice, coverage: float, comparisons: int, rng: np.random.Generator
+) -> tuple[Float[np.ndarray, "comparison action"], Float[np.ndarray, " comparison"]]:
+    """Pairs of strings from ref^coverage: the first's counts and gold, less the second's."""
+    asked, gold = narrowed(lattice, coverage), lattice.payoffs["gold"]
+    differences, leads = [], []
+    for prompt, count in enumerate(rng.multinomial(comparisons, lattice.prompt_law)):
+        first, second = (asked.reference.sample(rng, int(count), prompt) for _ in range(2))
+        differences.append(token_counts(first) - token_counts(second))
+        leads.append(lattice.reward(gold, first, prompt) - lattice.reward(gold, second, prompt))
+    return np.concatenate(differences), np.concatenate(leads)
+
+
+def token_counts(batch: TokenBatch) -> Float[np.ndarray, "string action"]:
+    """How often each string holds each token, the end among them."""
+    actions = batch.language.action_count
+    rows = np.broadcast_to(np.arange(len(batch))[:, None], batch.mask.shape)
+    at = rows[batch.mask] * actions + batch.tokens[batch.mask]
+    return np.bincount(at, minlength=len(batch) * actions).reshape(-1, actions).astype(float)
 
 
 def narrowed(lattice: Lattice, exponent: float) -> Lattice:
@@ -170,18 +213,17 @@ def token_gradient(
             yield step, policy
 
 
-def best_of_n(
-    proxy: WordProxy, ruler: Yardstick, draws: Iterable[int]
-) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Best-of-n by the proxy, measured from the exact law of its value under the reference.
-
-    Raises:
-        ValueError: a proxy off the grid.
-    """
-    law = reward_law.reward_law(
-        proxy.lattice, proxy.reward, UNIT, {"gold": proxy.lattice.payoffs["gold"]}
+def best_of_n(proxy: WordProxy, draws: Iterable[int]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Best-of-n by the proxy rounded to a grid, measured from the exact law of its value."""
+    lattice = proxy.lattice
+    edge, truncated = (
+        np.rint(pay / UNIT) * UNIT for pay in (proxy.reward.edge, proxy.reward.truncated)
     )
+    rounded = Payoff(edge, truncated)
+    ruler = Yardstick.of(lattice, rounded)
+    law = reward_law.reward_law(lattice, rounded, UNIT, {"gold": lattice.payoffs["gold"]})
+    about = ruler.about()
     for n in draws:
         best = reward_law.best_of_n(law, n)
         sums = (best.kl, best.chi_squared, best.reward, best.others["gold"])
-        yield n, ruler.gains(*(one.value for one in sums))
+        yield n, {**ruler.gains(*(one.value for one in sums)), **about}
