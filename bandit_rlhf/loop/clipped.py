@@ -39,6 +39,14 @@ class ClippedSurrogate:
         ValueError: a number out of its range.
 
     Source: Schulman et al. 2017 (1707.06347), equation 7 and algorithm 1, without a critic.
+
+    >>> from bandit_rlhf.language import Language
+    >>> half = TabularPolicy.uniform(Language(("a", "b"), 1), [()])
+    >>> start, seen = State(half, half, np.ones(1)), Evidence(np.array([[0.0, 1.0]]))
+    >>> learner = ClippedSurrogate(1.0, draws=100, epochs=50)
+    >>> moved = learner.step(start, seen, np.random.default_rng(0))
+    >>> bool(as_tabular(moved.policy).string_law()[0, 1] > 0.6)   # ratio 1.2, and then no further
+    True
     """
 
     step_size: float
@@ -86,6 +94,12 @@ def surrogate_gradient(
         advantages: [prompt, draw].
         prompt_law: p, [prompt].
         clip: the band.
+
+    >>> from bandit_rlhf.language import Language
+    >>> letters = Language(("a", "b"), 1)
+    >>> half, batch = TabularPolicy.uniform(letters, [()]), letters.batch([(0,), (1,)])
+    >>> surrogate_gradient(half, half, [batch], np.array([[-1.0, 1.0]]), np.ones(1), Clip(0.2, 0.2))
+    array([[-0.5,  0.5]])
     """
     weights = np.zeros_like(policy.logits)
     for x, batch in enumerate(batches):

@@ -30,6 +30,13 @@ class ExpertIteration:
         ValueError: a number out of its range.
 
     Source: Anthony et al. 2017 (1705.08439); Gulcehre et al. 2023 (2308.08998) for language.
+
+    >>> from bandit_rlhf.language import Language
+    >>> half = TabularPolicy.uniform(Language(("a", "b"), 1), [()])
+    >>> start, seen = State(half, half, np.ones(1)), Evidence(np.array([[0.0, 1.0]]))
+    >>> moved = ExpertIteration(2).step(start, seen, np.random.default_rng(0))
+    >>> as_tabular(moved.policy).string_law()
+    array([[0.25, 0.75]])
     """
 
     n: int
@@ -62,6 +69,14 @@ class SampledExpertIteration:
 
     Raises:
         ValueError: a number out of its range.
+
+    >>> from bandit_rlhf.language import Language
+    >>> half = TabularPolicy.uniform(Language(("a", "b"), 1), [()])
+    >>> start, seen = State(half, half, np.ones(1)), Evidence(np.array([[0.0, 1.0]]))
+    >>> learner = SampledExpertIteration(2, groups=1000, step_size=1.0, epochs=50)
+    >>> law = as_tabular(learner.step(start, seen, np.random.default_rng(0)).policy).string_law()
+    >>> bool(abs(law[0, 1] - 0.75) < 0.05)
+    True
     """
 
     n: int

@@ -39,6 +39,15 @@ class ExactGradient:
 
     Source: Sutton et al. 1999 for the vanilla gradient; Kakade 2001 and Agarwal et al. 2021
         (1908.00261), lemma 15, for the natural one of a softmax.
+
+    >>> from bandit_rlhf.language import Language
+    >>> half = TabularPolicy.uniform(Language(("a", "b"), 1), [()])
+    >>> start, seen = State(half, half, np.ones(1)), Evidence(np.array([[0.0, 1.0]]))
+    >>> two = ExactGradient(np.log(3.0) / 2)      # two steps: beta = 1 / ln 3
+    >>> state = two.step(two.step(start, seen, np.random.default_rng(0)), seen,
+    ...                  np.random.default_rng(0))
+    >>> as_tabular(state.policy).string_law().round(6)
+    array([[0.25, 0.75]])
     """
 
     step_size: float
@@ -86,7 +95,10 @@ def ascended(
 
 
 def judged_geometry(geometry: str, where: str) -> None:
-    """Raise if there is no such geometry."""
+    """Raise if there is no such geometry.
+
+    >>> judged_geometry("vanilla", "README")
+    """
     if geometry not in GEOMETRIES:
         got = f"geometry is {geometry!r}"
         raise ValueError(_check.complaint(got, f"one of {', '.join(GEOMETRIES)}", where))

@@ -87,6 +87,12 @@ class BestOfN:
         ValueError: no counts, or one below 1.
 
     Source: theorem 20; see `selection.best_of_n_law`.
+
+    >>> from bandit_rlhf.language import Language
+    >>> half = TabularPolicy.uniform(Language(("a", "b"), 1), [()])
+    >>> start, seen = State(half, half, np.ones(1)), Evidence(np.array([[0.0, 1.0]]))
+    >>> as_tabular(BestOfN((2,)).step(start, seen, np.random.default_rng(0)).policy).string_law()
+    array([[0.25, 0.75]])
     """
 
     counts: tuple[int, ...]

@@ -44,6 +44,14 @@ class PreferenceDescent:
 
     Source: Rafailov et al. 2023 (2305.18290), equation 7; Huang et al. 2024 (2407.13399),
         equation 9. The losses are `preference_loss.dpo` and `chi_po`.
+
+    >>> from bandit_rlhf.language import Language
+    >>> half = TabularPolicy.uniform(Language(("a", "b"), 1), [()])
+    >>> rows = Comparisons.from_ids([1, 1, 1, 0], [0, 0, 0, 1])
+    >>> state, seen = State(half, half, np.ones(1)), Evidence(np.zeros((1, 2)), rows)
+    >>> learner = PreferenceDescent("dpo", beta=1.0, step_size=4.0, descents=30)
+    >>> as_tabular(learner.step(state, seen, np.random.default_rng(0)).policy).string_law().round(4)
+    array([[0.25, 0.75]])
     """
 
     loss: Loss
@@ -118,6 +126,13 @@ def judged_rows(comparisons: Comparisons | None, reference: TabularPolicy) -> Co
 
     Raises:
         ValueError: none; ties; other strings; a string that the reference never writes.
+
+    >>> from bandit_rlhf.language import Language
+    >>> half = TabularPolicy.uniform(Language(("a", "b"), 1), [()])
+    >>> judged_rows(None, half)
+    Traceback (most recent call last):
+    ...
+    ValueError: there are no comparisons, but should be some [PreferenceDescent]. Pass ...
     """
     where = "PreferenceDescent"
     if comparisons is None:

@@ -85,7 +85,9 @@ def rounds(
         do = "Pass survey=..., comparisons=..., or a reward that is Given."
         raise ValueError(_check.complaint(got, "one of them", where, do))
     state = State(reference, reference, bandit.prompt_law)
-    return _turns(bandit, state, learner, reward_model, rng, survey, comparisons, count)
+    table = bandit.reward_table()  # once: a reward function would be called string by string
+    tabled = ContextualBandit(bandit.language, bandit.prompts, bandit.prompt_law, table)
+    return _turns(tabled, state, learner, reward_model, rng, survey, comparisons, count)
 
 
 def _turns(

@@ -44,6 +44,13 @@ class SampledGradient:
         ValueError: a number out of its range, an unknown geometry.
 
     Source: Williams 1992; Ahmadian et al. 2024 (2402.14740) for RLOO on whole strings.
+
+    >>> from bandit_rlhf.language import Language
+    >>> half = TabularPolicy.uniform(Language(("a", "b"), 1), [()])
+    >>> start, seen = State(half, half, np.ones(1)), Evidence(np.array([[0.0, 1.0]]))
+    >>> moved = SampledGradient(1.0, draws=1000).step(start, seen, np.random.default_rng(0))
+    >>> (as_tabular(moved.policy).logits - half.log_probs()).round(1)   # exactly: -+ 1/4
+    array([[-0.2,  0.2]])
     """
 
     step_size: float
@@ -70,7 +77,13 @@ class SampledGradient:
 
 
 def drawn(policy: TabularPolicy, draws: int, rng: np.random.Generator) -> list[TokenBatch]:
-    """Independent strings of the policy, one batch a prompt."""
+    """Independent strings of the policy, one batch a prompt.
+
+    >>> from bandit_rlhf.language import Language
+    >>> half = TabularPolicy.uniform(Language(("a", "b"), 1), [()])
+    >>> [len(batch) for batch in drawn(half, 3, np.random.default_rng(0))]
+    [3]
+    """
     return [policy.sample(rng, draws, x) for x in range(len(policy.prompts))]
 
 
@@ -83,6 +96,9 @@ def judged_advantages(
 
     Raises:
         ValueError: another shape than the draws', or one that is not finite.
+
+    >>> judged_advantages(rloo, np.array([[0.0, 1.0]]), np.array([[1, 0, 0]]))
+    array([[ 1. , -0.5, -0.5]])
     """
     rewards = np.take_along_axis(payoff, ranks, axis=1)
     name = getattr(advantage, "__name__", "advantage")
@@ -125,6 +141,12 @@ def moved_by_weights(
         weights: w, [prompt, string]; 0 wherever pi is.
         step_size: eta.
         geometry: of the step.
+
+    >>> from bandit_rlhf.language import Language
+    >>> half = TabularPolicy.uniform(Language(("a", "b"), 1), [()])
+    >>> up = moved_by_weights(half, np.ones(1), np.array([[0.0, 1.0]]), 1.0, "natural-token")
+    >>> up.logits - half.log_probs()      # 1/pi - 1
+    array([[-1.,  1.]])
     """
     language, prompts = policy.language, policy.prompts
     if geometry == "natural-string":

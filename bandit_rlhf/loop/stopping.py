@@ -26,6 +26,17 @@ def within_kl(path: Iterable[Round], budget: float) -> Iterator[Round]:
 
     Raises:
         ValueError: a negative budget.
+
+    >>> from bandit_rlhf.bandit import ContextualBandit
+    >>> from bandit_rlhf.language import Language
+    >>> from bandit_rlhf.loop import Tilt, rounds
+    >>> from bandit_rlhf.reward.model import Given
+    >>> letters, reward = Language(("a", "b"), 1), np.array([[0.0, 1.0]])
+    >>> bandit = ContextualBandit(letters, [()], [1.0], reward)
+    >>> half = TabularPolicy.uniform(letters, [()])
+    >>> path = rounds(bandit, half, Tilt((1.0, 0.1)), Given(reward), np.random.default_rng(0))
+    >>> [one.step for one in within_kl(path, 0.5)]
+    [0, 1]
     """
     budget = _check.non_negative("budget", budget, "within_kl")
     return _while(path, lambda one: one.kl <= budget)
@@ -65,6 +76,17 @@ def best_round(path: Iterable[Round], score: Callable[[Round], float]) -> Round:
 
     Raises:
         ValueError: no rounds.
+
+    >>> from bandit_rlhf.bandit import ContextualBandit
+    >>> from bandit_rlhf.language import Language
+    >>> from bandit_rlhf.loop import Tilt, rounds
+    >>> from bandit_rlhf.reward.model import Given
+    >>> letters, reward = Language(("a", "b"), 1), np.array([[0.0, 1.0]])
+    >>> bandit = ContextualBandit(letters, [()], [1.0], reward)
+    >>> half = TabularPolicy.uniform(letters, [()])
+    >>> path = rounds(bandit, half, Tilt((1.0, 0.1)), Given(reward), np.random.default_rng(0))
+    >>> best_round(path, lambda one: one.gold).setting
+    0.1
     """
     kept, best = None, -np.inf
     for one in path:
@@ -97,6 +119,20 @@ def validation(
 
     Returns:
         From a round to a win rate within 0 to 1; its standard error is at most 1 / (2 sqrt(pairs)).
+
+    >>> from bandit_rlhf.annotator import Person
+    >>> from bandit_rlhf.bandit import ContextualBandit
+    >>> from bandit_rlhf.language import Language
+    >>> from bandit_rlhf.loop import Tilt, rounds
+    >>> from bandit_rlhf.reward.model import Given
+    >>> letters, reward = Language(("a", "b"), 1), np.array([[0.0, 1.0]])
+    >>> bandit = ContextualBandit(letters, [()], [1.0], reward)
+    >>> half = TabularPolicy.uniform(letters, [()])
+    >>> path = rounds(bandit, half, Tilt((1.0, 0.1)), Given(reward), np.random.default_rng(0))
+    >>> crowd = Person(40.0 * reward)              # always prefers "b"
+    >>> score = validation(crowd, half, [1.0], 1000, np.random.default_rng(0))
+    >>> [abs(score(one) - (1 / 4 + one.gold / 2)) < 0.06 for one in path]
+    [True, True, True]
     """
     pairs = _check.integer_at_least("pairs", pairs, 1, "validation")
     law_of_prompts = _check.distribution("prompt_law", prompt_law, "validation")

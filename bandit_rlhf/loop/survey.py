@@ -42,6 +42,11 @@ class Survey:
 
     Raises:
         ValueError: a number out of its range.
+
+    >>> from bandit_rlhf.annotator import Person
+    >>> survey = Survey(Person(np.array([[0.0, 1.0]])), pairs=100, every=10)
+    >>> [step for step in range(30) if survey.due(step)]
+    [0, 11, 21]
     """
 
     annotator: Annotator
