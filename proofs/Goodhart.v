@@ -249,3 +249,126 @@ rewrite lt_def kl_ge0 // andbT; apply/eqP => /(kl_eq0 pq)/(_ false) /= e.
 by have := q0 false; rewrite /= -e eqxx.
 Qed.
 
+Section Catastrophe.
+Variables (R : realType) (s : R) (s01 : 0 < s < 1).
+
+Let s0 : 0 < s. Proof. by case/andP: s01. Qed.
+Let s1 : s < 1. Proof. by case/andP: s01. Qed.
+Let s0' : 0 <= s. Proof. exact: ltW. Qed.
+Let s1' : s <= 1. Proof. exact: ltW. Qed.
+Let u0 : 0 <= 1 - s. Proof. by rewrite subr_ge0. Qed.
+Let r0 : 0 < s ^+ 4. Proof. by rewrite exprn_gt0. Qed.
+Let r1 : s ^+ 4 < 1. Proof. by rewrite exprn_ilt1. Qed.
+
+Lemma rare01 : 0 <= s ^+ 4 <= 1.
+Proof. by rewrite !ltW. Qed.
+
+Lemma moved01 : 0 <= s + (1 - s) * s ^+ 4 <= 1.
+Proof.
+rewrite addr_ge0 ?mulr_ge0 ?(ltW r0) //= -ler_subr_addl.
+by rewrite ler_pimulr // ltW.
+Qed.
+
+(** A reference that says a rare string, [true], with the small chance s^4 ... *)
+Definition heavy_ref : law R bool_finType := coin rare01.
+
+(** ... a proxy that pays it s^(-2), the inverse root of its chance, and nothing else ... *)
+Definition heavy_proxy (rare : bool) : R := if rare then s ^- 2 else 0.
+
+(** ... and a policy that says it with the small chance s, and else does as the reference. *)
+Definition heavy_policy : law R bool_finType := coin moved01.
+
+Lemma heavy_supported : supported heavy_policy heavy_ref.
+Proof.
+move=> [] /=; first by move/eqP; rewrite expf_eq0 (gt_eqF s0).
+by move/eqP; rewrite subr_eq0 gt_eqF.
+Qed.
+
+(** Theorem 37, the proxy's scale. Its mean square under the reference is 1. *)
+Theorem heavy_proxy_square : mean heavy_ref (fun y => heavy_proxy y ^+ 2) = 1.
+Proof. by rewrite mean_coin /=; field; rewrite gt_eqF. Qed.
+
+(** Theorem 37, the gain. The policy gains (1 - s^4) / s of proxy. *)
+Theorem heavy_gain : mean heavy_policy heavy_proxy - mean heavy_ref heavy_proxy = (1 - s ^+ 4) / s.
+Proof. by rewrite !mean_coin /=; field; rewrite gt_eqF. Qed.
+
+(** Theorem 37, the gold reward. Whatever it is, if within -1 and 1, it moves by at most 2 s. *)
+Theorem heavy_gold gold : (forall y, `|gold y| <= 1) ->
+  `|mean heavy_policy gold - mean heavy_ref gold| <= 2 * s.
+Proof.
+move=> g1; rewrite !mean_coin /=.
+have -> : (s + (1 - s) * s ^+ 4) * gold true + (1 - (s + (1 - s) * s ^+ 4)) * gold false -
+  (s ^+ 4 * gold true + (1 - s ^+ 4) * gold false)
+  = s * ((1 - s ^+ 4) * (gold true - gold false)) by ring.
+rewrite normrM gtr0_norm // mulrC ler_pmul2r // normrM.
+apply: le_trans (_ : 1 * (1 + 1) <= _); last by rewrite mul1r.
+apply: ler_pmul => //; first by rewrite ger0_norm ?subr_ge0 ?(ltW r1) // ler_subl_addr ler_addl ltW.
+by apply: le_trans (ler_norm_sub _ _) _; apply: ler_add.
+Qed.
+
+(** Theorem 37, the divergence. It is at most 8 s ln(1/s). *)
+Theorem heavy_kl : kl heavy_policy heavy_ref <= 8 * s * - ln s.
+Proof.
+have l0 : 0 <= - ln s by rewrite oppr_ge0 -ln1 ler_ln ?posrE ?ltr01.
+case/andP: moved01 => m0 m1.
+rewrite /kl big_bool /= -[leRHS]addr0; apply: ler_add; last first.
+  have -> : 1 - (s + (1 - s) * s ^+ 4) = (1 - s) * (1 - s ^+ 4) by ring.
+  rewrite mulfK ?gt_eqF ?subr_gt0 //; apply: mulr_ge0_le0.
+    by rewrite mulr_ge0 // subr_ge0 ltW.
+  by rewrite -ln1 ler_ln ?posrE ?subr_gt0 ?ltr01 // ler_subl_addr ler_addl.
+have mp : 0 < s + (1 - s) * s ^+ 4.
+  by rewrite ltr_paddr // mulr_ge0 // ltW.
+apply: le_trans (_ : (s + (1 - s) * s ^+ 4) * (4 * - ln s) <= _).
+  rewrite ler_wpmul2l //; have -> : 4 * - ln s = ln (s ^- 4).
+    by rewrite lnV ?posrE // lnX // mulrN mulr_natl.
+  by rewrite ler_ln ?posrE ?divr_gt0 ?invr_gt0 // ler_pimull // invr_ge0 ltW.
+have -> : 8 * s * - ln s = (2 * s) * (4 * - ln s) by ring.
+rewrite ler_wpmul2r ?mulr_ge0 ?ler0n // (_ : 2 * s = s + s) ?ler_add2l; last by ring.
+apply: le_trans (_ : 1 * s ^+ 4 <= _).
+  by rewrite ler_wpmul2r ?(ltW r0) // ler_subl_addr ler_addl.
+by rewrite mul1r exprS ler_pimulr // exprn_ile1.
+Qed.
+
+End Catastrophe.
+
+(** Theorem 37. Catastrophic Goodhart: for every gain M and every delta > 0 there are a reference,
+    a proxy with mean square 1 under it and a policy with a divergence of at most delta from it
+    that gains more than M of proxy, while no gold reward within -1 and 1 moves by more than
+    delta. A small KL divergence does not bound what is gained of a heavy-tailed error. *)
+Theorem catastrophic_goodhart (R : realType) (M delta : R) : 0 < delta ->
+  exists (ref pi : law R bool_finType) (proxy : bool -> R),
+  [/\ supported pi ref, mean ref (fun y => proxy y ^+ 2) = 1, kl pi ref <= delta,
+      M <= mean pi proxy - mean ref proxy &
+      forall gold, (forall y, `|gold y| <= 1) -> `|mean pi gold - mean ref gold| <= delta].
+Proof.
+move=> d0; pose k := `|M| + 2 + 16 / delta.
+have d16 : 0 < 16 / delta by rewrite divr_gt0 ?ltr0n.
+have k2 : 2 <= k by rewrite /k addrAC ler_addr addr_ge0 // ltW.
+have k0 : 0 < k by rewrite (lt_le_trans _ k2) ?ltr0n.
+have k1 : 1 < k by rewrite (lt_le_trans _ k2) ?ltr1n.
+pose s := k ^- 2.
+have s01 : 0 < s < 1 by rewrite invr_gt0 exprn_gt0 //= invf_lt1 ?exprn_gt0 // exprn_egt1.
+have sk : s <= k^-1.
+  by rewrite lef_pinv ?posrE ?exprn_gt0 // expr2 ler_pmulr // ltW.
+have kd : 16 * k^-1 <= delta.
+  rewrite ler_pdivr_mulr // mulrC -ler_pdivr_mulr //.
+  by rewrite /k ler_addr addr_ge0 ?normr_ge0 ?ler0n.
+exists (heavy_ref s01), (heavy_policy s01), (heavy_proxy s); split.
+- exact: heavy_supported.
+- exact: heavy_proxy_square.
+- apply: le_trans (heavy_kl s01) _; apply: le_trans kd.
+  have -> : - ln s = 2 * ln k by rewrite lnV ?posrE ?exprn_gt0 // lnX // opprK mulr_natl.
+  have -> : 8 * s * (2 * ln k) = 16 * (s * ln k) by ring.
+  rewrite ler_pmul2l ?ltr0n //; apply: le_trans (_ : s * k <= _).
+    rewrite ler_pmul2l; last by case/andP: s01.
+    by apply: le_trans (ln_leB1 k0) _; rewrite ler_subl_addr ler_addl ler01.
+  by rewrite /s expr2 invfM mulfVK // gt_eqF.
+- rewrite heavy_gain; apply: le_trans (_ : k - 1 <= _).
+    apply: le_trans (ler_norm M) _; rewrite /k (_ : _ - 1 = `|M| + (1 + 16 / delta)); last by ring.
+    by rewrite ler_addl addr_ge0 ?ler01 // ltW.
+  case/andP: s01 => s0 /ltW s1; rewrite ler_pdivl_mulr // mulrBl mul1r ler_sub //.
+    by rewrite /s expr2 invfM mulVKf ?gt_eqF // invf_le1 // ltW.
+  by rewrite exprS ler_pimulr ?exprn_ile1 ?(ltW s0).
+move=> gold g1; apply: le_trans (heavy_gold s01 g1) _; apply: le_trans kd.
+by apply: ler_pmul; rewrite ?ler0n ?ler_nat //; case/andP: s01 => /ltW.
+Qed.
