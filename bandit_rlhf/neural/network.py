@@ -214,9 +214,8 @@ def build(
 ) -> Network:
     """A network with fresh parameters, the same for the same seed on every device.
 
-    Weights are normal with variance 1 / fan-in (1 for embeddings, which read unit vectors); those of
-    linear kinds and biases are zero, gains one.
-    No global random state is read or moved.
+    Weights are normal with variance 1 / fan-in (1 for embeddings, which read unit vectors); biases
+    and the weights of linear kinds are zero, gains one. No global random state is read or moved.
     """
     _check.integer_at_least("seed", seed, 0, "neural.network.build")
     kind: Callable[..., Network] = LinearNetwork if architecture.is_linear else HiddenNetwork

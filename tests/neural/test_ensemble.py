@@ -103,12 +103,12 @@ def test_averaged_weights_are_the_mean_to_first_order_for_neighbours() -> None:
 def test_members_differ_by_their_data_or_their_start() -> None:
     gold = worlds.random_table(LANGUAGE, 2, seed=0)
     rng = np.random.default_rng(0)
-    ranks = [torch.as_tensor(rng.integers(LANGUAGE.string_count, size=300)) for _ in range(2)]
+    ranks = [torch.as_tensor(rng.integers(LANGUAGE.string_count, size=90)) for _ in range(2)]
     every = all_strings(LANGUAGE, 2)
     rows = compare(every.take(ranks[0]), every.take(ranks[1]), from_table(LANGUAGE, gold), rng)
 
     def fitted(source, start, **options):
-        fits = fit_ensemble(start, rows, 3, source=source, steps=30, seed=0, **options)
+        fits = fit_ensemble(start, rows, 3, source=source, steps=10, seed=0, **options)
         return np.stack([one.model.reward_table() for one in fits])
 
     def fresh(seed: int) -> RewardModel:
@@ -120,9 +120,9 @@ def test_members_differ_by_their_data_or_their_start() -> None:
         np.testing.assert_array_equal(tables, fitted(source, fresh))
     # One start and all the data in one batch: nothing is left to differ by.
     one = fresh(0)
-    same = fitted("shared", one, batch=300)
+    same = fitted("shared", one, batch=90)
     np.testing.assert_allclose(same[0], same[1], atol=1e-9)
-    assert np.abs(np.diff(fitted("private", one, batch=300), axis=0)).max() > 1e-3
+    assert np.abs(np.diff(fitted("private", one, batch=90), axis=0)).max() > 1e-3
     held_out = fit_ensemble(one, rows, 2, source="private", held_out=0.2, steps=20, seed=0)
     assert all(len(fit.held_out_losses) == 2 for fit in held_out)
 

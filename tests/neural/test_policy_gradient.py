@@ -184,7 +184,7 @@ def test_sampled_ascent_comes_near_the_gibbs_optimum(name: str) -> None:
             ref, proxy, beta=0.5, prompt_law=PROMPT_LAW, groups=4, draws=32, **SAMPLED[name]
         )
 
-    start, reached = to_the_optimum(learn, 0.02, 150)
+    start, reached = to_the_optimum(learn, 0.02, 120)
     assert reached < start / 10
 
 

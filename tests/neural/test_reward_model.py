@@ -110,10 +110,10 @@ def test_a_realisable_reward_is_recovered(kind: str) -> None:
     teacher = worlds.reward_model(LANGUAGE, kind, seed=1, prompts=PROMPTS)
     with torch.no_grad():
         teacher.network.head.weight.mul_(4)  # pyright: ignore
-    rows = judged(teacher, 8000, seed=0, prompts=2)
+    rows = judged(teacher, 4000, seed=0, prompts=2)
     held_out = judged(teacher, 2000, seed=1, prompts=2)
     start = worlds.reward_model(LANGUAGE, kind, seed=2, prompts=PROMPTS, width=16, dtype="float32")
-    fitted = reward_model.fit(start, rows, held_out=held_out, steps=250, seed=0)
+    fitted = reward_model.fit(start, rows, held_out=held_out, steps=150, seed=0)
     wanted, found = (centred(one.reward_table()) for one in (teacher, fitted.model))
     assert wanted.std() > 0.3
     assert ((found - wanted) ** 2).mean() < 0.1 * wanted.var()

@@ -164,8 +164,9 @@ def test_the_repetition_is_found_where_the_gold_saturates() -> None:
         [[2.0 * min(string.count(0), 1) for string in language.all_strings().strings()]]
     )
     rng = np.random.default_rng(0)
-    sides = [Strings.of(TabularPolicy.uniform(language, [()]).sample(rng, 2000)) for _ in range(2)]
-    rows = compare(*sides, from_table(language, gold), rng)
+    uniform = TabularPolicy.uniform(language, [()])
+    first, second = (Strings.of(uniform.sample(rng, 2000)) for _ in range(2))
+    rows = compare(first, second, from_table(language, gold), rng)
     start = worlds.reward_model(language, "counts")
     fitted = reward_model.fit(start, rows, steps=200, seed=0).model
     best = gallery(fitted, beam(fitted, width=81), gold=from_table(language, gold))[0]
