@@ -226,6 +226,17 @@ Lemma eq_expectation pi n f g : (forall y, y \in strings n -> f y = g y) ->
   expectation pi n f = expectation pi n g.
 Proof. by move=> fg; apply: eq_mean => y; rewrite fg ?string_in. Qed.
 
+Lemma eq_expectation_policy pi mu n f : (forall s, pi s =1 mu s) ->
+  expectation pi n f = expectation mu n f.
+Proof. by move=> e; apply: eq_bigr => y _ /=; rewrite (eq_likelihood (tokens y) e). Qed.
+
+Lemma expectationD pi n f g :
+  expectation pi n (fun y => f y + g y) = expectation pi n f + expectation pi n g.
+Proof. exact: meanD. Qed.
+
+Lemma expectation_const pi n c : expectation pi n (fun _ => c) = c.
+Proof. exact: mean_const. Qed.
+
 (** A mean over strings, first token first. *)
 Lemma expectation0 pi (f : seq A -> R) : expectation pi 0 f = f [::].
 Proof. exact: etrans (sum_string0 stops (fun y => likelihood pi y * f y)) (mul1r _). Qed.
