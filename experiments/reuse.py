@@ -17,7 +17,10 @@ Three questions to the same reference.
 Support in the strict sense is no question of experiment: where ref(y) = 0, every policy of the form
 ref exp(.) / Z has pi(y) = 0, as have all policy-gradient steps in its logits; a test shows it.
 
-Tiers: `enumerable` and `words` are exact; the seed draws targets, problems and proxies.
+Tiers: `enumerable` and `words` are exact; the seed draws targets, problems and proxies. `neural`:
+a network on an enumerable world of horizon 4, tuned by sampled policy gradient, its time the number
+of strings drawn; a string that is not found in the steps allowed is left out. It has no `nucleus`,
+which asks of tokens what a table of strings does not say.
 """
 
 from collections.abc import Iterator
@@ -35,14 +38,16 @@ from bandit_rlhf.exact import path_sum
 from bandit_rlhf.exact.lattice import Lattice, LatticePolicy, Payoff
 from experiments import style
 from experiments.experiment import Plan, grid
-from experiments.judging import Judgement, all_of, at_least, at_most, undecided
 from experiments.lab.needs import (
     drawn_pairs,
+    every_pair,
+    holding,
     pass_at,
     success_direction,
     within_reach,
 )
-from experiments.lab.tiers import exact_world, holds_on, over_seeds, tiers_of
+from experiments.lab.tiers import exact_world, over_seeds, tiers_of
+from experiments.lab.world import draw_world
 from experiments.word_world import compare, deviation, fit_weights, mean
 
 TRIES = tuple(4**k for k in range(13))
@@ -53,7 +58,7 @@ RATES = tuple(float(rate) for rate in np.geomspace(0.05, 20, 10).round(4))
 class Config:
     """One tier."""
 
-    tier: str = "enumerable"  # enumerable or words
+    tier: str = "enumerable"  # enumerable, words or neural
     targets: int = 12  # strings y* to be found, half drawn from the reference, half flatter
     problems: int = 40  # pairs of words, at most
     steps: int = 60  # of natural gradient on the mean success
@@ -63,17 +68,29 @@ class Config:
     prior_sd: float = 1.0  # of each word's weight in the proxy, in logits of a comparison
     nucleus: float = 0.95  # probability that the nucleus holds
     rates: tuple[float, ...] = RATES  # 1 / beta of tilting by the proxy, in 1 / sd of the proxy
+    patience: int = 600  # policy-gradient steps until a target is given up, tier neural
+    draws: int = 64  # strings of each step, tier neural
 
 
 SWEEP = {
     "smoke": Plan((Config(targets=4, steps=5, comparisons=300, rates=(0.2, 5.0)),), seeds=2),
-    "quick": Plan(grid(Config, tier=("enumerable", "words")), seeds=10),
-    "full": Plan(grid(Config, tier=("enumerable", "words"), targets=(40,), steps=(200,)), seeds=20),
+    "quick": Plan(
+        (*grid(Config, tier=("enumerable", "words")), Config("neural", targets=3)), seeds=10
+    ),
+    "full": Plan(
+        (
+            *grid(Config, tier=("enumerable", "words"), targets=(40,), steps=(200,)),
+            Config("neural", targets=8, patience=3000),
+        ),
+        seeds=20,
+    ),
 }
 
 
 def run(config: Config, seed: int) -> list[dict[str, Any]]:
     """Put the three questions."""
+    if config.tier == "neural":
+        return [{"tier": "neural", **row} for row in networks(config, seed)]
     lattice, rng = exact_world(config.tier), np.random.default_rng((seed, config.targets))
     found = [{"row": "escape", **row} for row in escapes(config, lattice, rng)]
     found += [{"row": "pass", **row} for row in problems(config, lattice, rng)]
@@ -181,16 +198,63 @@ def problems(
         direction = success_direction(policy, pairs)
         direction *= config.largest_change / np.abs(direction).max()
         policy = path_sum.softmax(lattice, policy.log_probs + direction)
-    before = within_reach(lattice.reference, pairs)
+    before, after = (within_reach(one, pairs) for one in (lattice.reference, policy))
+    yield from passes(config, lattice.prompt_law, before, after)
+
+
+def passes(
+    config: Config, prompt_law: np.ndarray, before: np.ndarray, after: np.ndarray
+) -> Iterator[dict[str, Any]]:
+    """The pass@k of reference and tuned policy, and of one tilted for each problem on its own.
+
+    Args:
+        config: how strongly the last one is tilted.
+        prompt_law: probabilities of the prompts.
+        before: P(a string of the reference solves the problem) [problem, prompt].
+        after: the same of the tuned policy.
+    """
     gain = np.exp(config.told_rate)
     told = before * gain / (1 - before + before * gain)
-    for name, held in (
-        ("reference", before),
-        ("shared", within_reach(policy, pairs)),
-        ("told", told),
-    ):
+    for name, held in (("reference", before), ("shared", after), ("told", told)):
         for tries in TRIES:
-            yield {"policy": name, "tries": tries, "pass": pass_at(lattice.prompt_law, held, tries)}
+            yield {"policy": name, "tries": tries, "pass": pass_at(prompt_law, held, tries)}
+
+
+def networks(config: Config, seed: int) -> Iterator[dict[str, Any]]:
+    """The tier of networks: escapes, and many problems posed to one policy."""
+    from experiments.lab import small_networks
+
+    world, rng = draw_world(seed, horizon=4), np.random.default_rng((seed, config.targets))
+    reference = small_networks.pretrained(world, 16, seed)
+    start = reference.string_law()
+    chances = np.geomspace(0.1, 0.002, config.targets)
+
+    def tuned(reward: np.ndarray, steps: int, marks: Any) -> Iterator[tuple[int, np.ndarray]]:
+        return small_networks.tuned(
+            reference, world, reward, steps=steps, draws=config.draws, seed=seed, marks=marks
+        )
+
+    for chance in chances:
+        prompt = int(rng.integers(len(world.prompts)))
+        target = int(np.abs(np.log(start[prompt]) - np.log(chance)).argmin())
+        reward = np.zeros_like(start)
+        reward[prompt, target] = 1.0
+        share = world.prompt_law[prompt]
+        looks = range(0, config.patience + 1, 5)
+        for step, law in tuned(reward, config.patience, looks):
+            if law[prompt, target] >= 0.5:
+                yield {
+                    "row": "escape",
+                    "log_reference": float(np.log(start[prompt, target])),
+                    "vanilla": float(np.log(max(step, 1) * config.draws * share)),
+                }
+                break
+    held = holding(world.language, every_pair(len(world.language.vocabulary)))
+    reward = np.tile(held.mean(axis=0), (len(start), 1))
+    ((_, law),) = tuned(reward, 2 * config.steps, None)
+    before, after = (start @ held.T).T, (law @ held.T).T
+    for row in passes(config, world.prompt_law, before, after):
+        yield {"row": "pass", **row}
 
 
 def nuclei(config: Config, lattice: Lattice, rng: np.random.Generator) -> Iterator[dict[str, Any]]:
@@ -231,102 +295,6 @@ def in_nucleus(lattice: Lattice, share: float) -> np.ndarray:
     result = np.empty_like(inside)
     np.put_along_axis(result, order, inside, axis=1)
     return result
-
-
-def slopes(rows: pl.DataFrame, learner: str) -> list[float]:
-    """d ln(time) / d ln(1 / ref(y*)), a number a seed."""
-    found = []
-    for _, one in rows.sort("seed").group_by("seed", maintain_order=True):
-        kept = one.filter(pl.col(learner).is_finite())
-        found.append(float(np.polyfit(-kept["log_reference"], kept[learner], 1)[0]))
-    return found
-
-
-def judge_escape(table: pl.DataFrame) -> Judgement:
-    """Claim 12: the time of policy gradient to find a string is inverse to its probability."""
-    rows = table.filter(pl.col("row") == "escape")
-    verdicts, shown, furthest = {}, [], (1.0, (1.0, 1.0))
-    for tier in tiers_of(rows):
-        chosen = rows.filter(pl.col("tier") == tier)
-        values = slopes(chosen, "vanilla")
-        if len(values) < 2:
-            return undecided("one seed alone gives no interval")
-        centre, interval = float(np.mean(values)), over_seeds(values)
-        verdicts[tier] = all_of([at_least(interval, 0.9), at_most(interval, 1.1)])
-        natural = float(np.mean(slopes(chosen, "natural")))
-        rarest = float(chosen["log_reference"].min()) / np.log(10)  # type: ignore[arg-type]
-        shown.append(
-            f"{tier} (down to 1e{rarest:.0f}): exponent {centre:.3f}, natural {natural:.2f}"
-        )
-        furthest = max(furthest, (centre, interval), key=lambda pair: abs(pair[0] - 1))
-    effect, interval = furthest
-    measured = f"{'; '.join(shown)}: {holds_on(verdicts)}"
-    return Judgement(effect, interval, all_of(verdicts.values()), measured)
-
-
-def leads(rows: pl.DataFrame, ahead: str, behind: str) -> list[np.ndarray]:
-    """The pass@k of one policy less another's, by k, a row a seed."""
-    found = []
-    for _, one in rows.sort("seed").group_by("seed", maintain_order=True):
-        first, second = (
-            one.filter(pl.col("policy") == name).sort("tries")["pass"].to_numpy()
-            for name in (ahead, behind)
-        )
-        found.append(first - second)
-    return found
-
-
-def judge_crossing(table: pl.DataFrame) -> Judgement:
-    """Claim 12: tuned leads at one try, the reference at many."""
-    rows = table.filter(pl.col("row") == "pass")
-    verdicts, shown, least = {}, [], (np.inf, (0.0, 0.0))
-    for tier in tiers_of(rows):
-        chosen = rows.filter(pl.col("tier") == tier)
-        lead = leads(chosen, "reference", "shared")
-        if len(lead) < 2:
-            return undecided("one seed alone gives no interval")
-        largest, first = [float(one.max()) for one in lead], [-float(one[0]) for one in lead]
-        crossing = [TRIES[int((one > 0).argmax())] for one in lead if (one > 0).any()]
-        told = min(float(one.min()) for one in leads(chosen, "told", "reference"))
-        verdicts[tier] = all_of(
-            [at_least(over_seeds(largest), 0.01), at_least(over_seeds(first), 0)]
-        )
-        where = f"at k = {np.median(crossing):,.0f}" if crossing else "never"
-        shown.append(
-            f"{tier}: tuned {np.mean(first):+.3f} at k = 1, reference overtakes {where}, leads by "
-            f"{np.mean(largest):.3f} (a policy told the problem leads it by {told:.0e} or more)"
-        )
-        least = min(least, (float(np.mean(largest)), over_seeds(largest)))
-    effect, interval = least
-    measured = f"{'; '.join(shown)}: {holds_on(verdicts)}"
-    return Judgement(effect, interval, all_of(verdicts.values()), measured)
-
-
-def judge_nucleus(table: pl.DataFrame) -> Judgement:
-    """Claim 12: where gold is best, tokens outside the reference's nucleus are no more frequent."""
-    rows = table.filter(pl.col("row") == "nucleus")
-    verdicts, shown, worst = {}, [], (-np.inf, (0.0, 0.0))
-    for tier in tiers_of(rows):
-        excess, before, last = [], [], []
-        for _, one in rows.filter(pl.col("tier") == tier).sort("seed", "rate").group_by("seed"):
-            start = float(one["outside"][0])
-            best = one.row(int(one["gold"].arg_max() or 0), named=True)
-            before.append(start)
-            excess.append(best["outside"] - start)
-            last.append(float(one["outside"][-1]))
-        if len(excess) < 2:
-            return undecided("one seed alone gives no interval")
-        centre, interval = float(np.mean(excess)), over_seeds(excess)
-        verdicts[tier] = at_most(interval, 0.0)
-        shown.append(
-            f"{tier}: {np.mean(before):.1%} of tokens under ref, "
-            f"{np.mean(before) + centre:.1%} where gold is best, "
-            f"{np.mean(last):.1%} at the strongest tilt"
-        )
-        worst = max(worst, (centre, interval))
-    effect, interval = worst
-    measured = f"{'; '.join(shown)}: {holds_on(verdicts)}"
-    return Judgement(effect, interval, all_of(verdicts.values()), measured)
 
 
 def draw(table: pl.DataFrame) -> Figure:

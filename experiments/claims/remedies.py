@@ -1,6 +1,13 @@
 """Claims on what helps against an imperfect reward, and on what RLHF can reach at all."""
 
-from experiments import entropy, hallucination, patching, reuse, robust, true_reward
+from experiments import (
+    entropy_judges,
+    hallucination,
+    patching,
+    reuse_judges,
+    robust,
+    true_reward,
+)
 from experiments.claims.claim import Claim
 
 CLAIMS: tuple[Claim, ...] = (
@@ -107,7 +114,7 @@ CLAIMS: tuple[Claim, ...] = (
         null="the exponent is well below 1: gradients find what blind drawing would not.",
         experiment="reuse",
         reference="Foster, Mhammedi, Rohatgi 2025 (arXiv:2503.07453)",
-        judge=reuse.judge_escape,
+        judge=reuse_judges.judge_escape,
     ),
     Claim(
         id="12-pass-at-k",
@@ -122,7 +129,7 @@ CLAIMS: tuple[Claim, ...] = (
         null="with a true reward the tuned policy leads at every k.",
         experiment="reuse",
         reference="Yue et al. 2025 (arXiv:2504.13837)",
-        judge=reuse.judge_crossing,
+        judge=reuse_judges.judge_crossing,
     ),
     Claim(
         id="12-nucleus",
@@ -137,7 +144,7 @@ CLAIMS: tuple[Claim, ...] = (
         null="tuning makes unusual tokens more frequent.",
         experiment="reuse",
         reference="Yue et al. 2025 (arXiv:2504.13837); Holtzman et al. 2020 (arXiv:1904.09751)",
-        judge=reuse.judge_nucleus,
+        judge=reuse_judges.judge_nucleus,
     ),
     Claim(
         id="13-entropy-easy",
@@ -153,7 +160,7 @@ CLAIMS: tuple[Claim, ...] = (
         null="the closed form is no optimum, or the entropy moves by another law.",
         experiment="entropy",
         reference="Cui et al. 2025 (arXiv:2505.22617); Shen 2025 (arXiv:2509.03493)",
-        judge=entropy.judge_easy,
+        judge=entropy_judges.judge_easy,
     ),
     Claim(
         id="13-entropy-reach",
@@ -171,7 +178,7 @@ CLAIMS: tuple[Claim, ...] = (
         null="the KL penalty alone keeps as much within reach at the same reward: gain 0.",
         experiment="entropy",
         reference="Cui et al. 2025 (arXiv:2505.22617); Yue et al. 2025 (arXiv:2504.13837)",
-        judge=entropy.judge_coverage,
+        judge=entropy_judges.judge_coverage,
     ),
     Claim(
         id="13-entropy-exchange",
@@ -186,7 +193,7 @@ CLAIMS: tuple[Claim, ...] = (
         null="reward and entropy part ways, or another form fits better.",
         experiment="entropy",
         reference="Cui et al. 2025 (arXiv:2505.22617), section 2.4",
-        judge=entropy.judge_exchange,
+        judge=entropy_judges.judge_exchange,
     ),
     Claim(
         id="17-robust-private",
