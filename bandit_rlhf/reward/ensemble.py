@@ -325,6 +325,37 @@ class EnsembleReward:
         return self.aggregation(anchored(found.scores, self.anchor))
 
 
+@dataclass(frozen=True, eq=False)
+class WeightAverage:
+    """A reward model that fits linear members and averages their weights, not their scores.
+
+    Args:
+        model: linear.
+        members: how many.
+        source: what a member learns from, see `fit_members`.
+        prior_scale: likewise.
+
+    >>> rows = Comparisons.from_ids([0, 1, 2, 0], [1, 2, 0, 2], items=range(3))
+    >>> model = WeightAverage(Linear(np.array([[[0.0], [1.0], [2.0]]]), ridge=1.0), members=4)
+    >>> model(rows, np.random.default_rng(0)).shape
+    (1, 3)
+    """
+
+    model: Linear
+    members: int
+    source: Source = "shared"
+    prior_scale: float | None = None
+
+    def __call__(
+        self, comparisons: Comparisons, rng: np.random.Generator
+    ) -> Float[np.ndarray, "prompt string"]:
+        """Fit the members and average their weights."""
+        options = {"source": self.source, "prior_scale": self.prior_scale}
+        found = fit_members(comparisons, self.model, self.members, rng, **options)
+        assert found.coefficients is not None  # linear members have them
+        return weight_average(found.coefficients, self.model.features)
+
+
 def _displaced(
     model: Model, shape: tuple[int, ...], scale: float, rng: np.random.Generator
 ) -> Model:

@@ -16,6 +16,7 @@ from bandit_rlhf.reward import fit
 from bandit_rlhf.reward.ensemble import (
     Ensemble,
     EnsembleReward,
+    WeightAverage,
     anchored,
     fit_members,
     gaussian_lower_bound,
@@ -215,6 +216,14 @@ def test_an_ensemble_is_a_reward_model() -> None:
     found = model(rows, np.random.default_rng(7))
     scores = fit_members(rows, Tabular(ridge=1.0), 5, rng).scores
     np.testing.assert_array_equal(found, worst_case(anchored(scores, LAW)))
+
+
+def test_weight_averages_are_reward_models_too() -> None:
+    """The same draws give the mean ensemble, up to the constants that anchoring removes."""
+    rows, model = asked(40), Linear(FEATURES, ridge=1.0)
+    averaged = WeightAverage(model, 5)(rows, np.random.default_rng(8))
+    ensemble = EnsembleReward(model, 5, mean, LAW)(rows, np.random.default_rng(8))
+    np.testing.assert_allclose(anchored(averaged[None], LAW)[0], ensemble, atol=1e-12)
 
 
 # Bad input
