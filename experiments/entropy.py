@@ -61,9 +61,9 @@ class Config:
     ratios: tuple[float, ...] = (1.0, 4.0)  # entropy weight over KL weight, of both bonuses
     level: float = 0.5  # proxy gain at which bonuses are compared, as a share of the largest
     needs: int = 40  # pairs of words, at most
-    rates: tuple[float, ...] = tuple(
-        float(x) for x in np.geomspace(0.05, 20, 10).round(4)
-    )  # 1/beta
+    rates: tuple[float, ...] = RATES  # 1 / beta, in 1 / sd of the proxy
+    steps: int = 120  # policy-gradient steps, tier neural
+    draws: int = 128  # strings of each step, tier neural
 
 
 SWEEP = {
