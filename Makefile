@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo debate test lint bench figures proofs clean
+.PHONY: help demo debate test lint bench figures matrix proofs clean
 
 PYTHON ?= python3
 PROFILE ?= quick
@@ -12,6 +12,8 @@ PYTEST_ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check -qq --constraint constraints.txt
+MATRIX := .venv-matrix
+MATRIX_INSTALL := $(MATRIX)/bin/python -m pip install --disable-pip-version-check -qq --constraint constraints-matrix.txt
 COQ_PACKAGES := coq libcoq-mathcomp-ssreflect libcoq-mathcomp-algebra \
 	libcoq-mathcomp-algebra-tactics libcoq-mathcomp-analysis
 
@@ -44,6 +46,11 @@ figures: $(VENV)/.installed-experiments ## redraw every figure from recorded res
 	@set -e; names=$$($(BIN)/python -m experiments list --json \
 		| $(BIN)/python -c 'import json, sys; print(*(e["name"] for e in json.load(sys.stdin)))'); \
 	for name in $$names; do $(BIN)/python -m experiments draw "$$name" --profile $(PROFILE); done
+
+matrix: $(MATRIX)/.installed ## judge verl, trl, torchtune, trinity-rft and polgrad: results/matrix.json, figures/matrix.pdf
+	@mkdir -p results figures
+	$(MATRIX)/bin/bandit-rlhf matrix --json --plot figures/matrix.pdf > results/matrix.json || [ $$? = 1 ]
+	@echo "Verdicts: $(CURDIR)/results/matrix.json    Figure: $(CURDIR)/figures/matrix.pdf    What they mean: docs/matrix.md"
 
 proofs: ## check the Coq proofs (installs Coq where it may)
 	@if command -v coqc >/dev/null && dpkg -s $(COQ_PACKAGES) >/dev/null 2>&1; then :; \
@@ -85,3 +92,18 @@ $(VENV)/.installed-neural: $(VENV)/.created pyproject.toml constraints.txt
 
 $(VENV)/.installed-dev: $(VENV)/.created pyproject.toml constraints.txt
 	$(call install,dev)
+
+# Other people's libraries have an environment of their own, which tests and lint never need. torch
+# comes first; where pip would bring the one for CUDA, gigabytes of it, nothing is installed. verl and
+# trinity-rft come without what they require: what their losses need of it is named here.
+$(MATRIX)/.installed: pyproject.toml constraints-matrix.txt
+	"$(PYTHON)" -m venv $(MATRIX)
+	@! $(MATRIX)/bin/python -m pip install --dry-run --disable-pip-version-check --constraint constraints-matrix.txt torch 2>&1 \
+		| grep -qi nvidia || { echo "pip would install torch for CUDA, but should install its build for the CPU. Name its index: PIP_EXTRA_INDEX_URL=... make matrix" >&2; exit 1; }
+	@echo "Installing other libraries into $(MATRIX)"
+	@$(MATRIX_INSTALL) torch
+	@$(MATRIX_INSTALL) hatchling editables polgrad torchtune torchao trl
+	@$(MATRIX_INSTALL) codetiming datasets hydra-core orjson peft ray tensordict transformers
+	@$(MATRIX_INSTALL) --no-deps verl trinity-rft
+	@$(MATRIX_INSTALL) --no-build-isolation --editable .
+	@touch $@

@@ -19,13 +19,12 @@ ROOMS = (
 
 
 def _subjects(room: str) -> list[Foreign]:
-    """The estimators of a module, those that declare a contract."""
+    """The estimators of a module, those that declare a contract; one with two names comes once."""
     module = importlib.import_module(f"bandit_rlhf.{room}")
     found = [getattr(module, name) for name in dir(module) if not name.startswith("_")]
     return [
         Foreign("bandit_rlhf", f"{room}.{f.__name__}", f, f.contract, dtype="both")
-        for f in found
-        if hasattr(f, "contract")
+        for f in dict.fromkeys(f for f in found if hasattr(f, "contract"))
     ]
 
 
