@@ -30,7 +30,7 @@ from experiments.experiment import Plan, grid
 from experiments.judging import Judgement, all_of, at_least, at_most, undecided
 from experiments.lab import curves
 from experiments.lab.reading import by_seed, enough, interval, said, set_to
-from experiments.lab.words import words
+from experiments.lab.words import VOCABULARY, words
 from experiments.lab.world import World, draw_world, standardised
 from experiments.yardstick import Yardstick
 
@@ -121,7 +121,7 @@ def raw_error(kind: str, world: World, gold: np.ndarray, rng: np.random.Generato
 
 def word_rows(config: Config, seed: int) -> Iterator[dict[str, Any]]:
     """Gold is linear in counts of words; every pair of adjacent words may have an error."""
-    lattice = words(0.0, 100, config.horizon, 2)
+    lattice = words(0.0, VOCABULARY, config.horizon, 2)
     gold = lattice.payoffs["gold"]
     error = word_error(config.error, lattice, np.random.default_rng((seed, 0xE44)))
     apart = error - word_world.covariance(lattice, error, gold) * gold

@@ -76,7 +76,11 @@ def in_world(dials: Dials, seed: int, course: Course, horizon: int, degree: int)
 
 
 def word_world(
-    dials: Dials, seed: int, course: Course, vocabulary_size: int = 100, horizon: int = 32
+    dials: Dials,
+    seed: int,
+    course: Course,
+    vocabulary_size: int = words.VOCABULARY,
+    horizon: int = 32,
 ) -> Rows:
     """All points in the word world; the seed is that of the comparisons."""
     proxy = words.fit_words(dials, seed, vocabulary_size, horizon)

@@ -32,6 +32,8 @@ from experiments import word_world
 from experiments.lab.dials import ERROR_SD, Dials
 from experiments.yardstick import Yardstick
 
+VOCABULARY = 60
+"""Words, the unknown one included."""
 MANY = 50_000
 """Pairs that stand for infinitely many."""
 UNIT = 0.0625
@@ -78,7 +80,7 @@ class WordProxy:
 
 
 def fit_words(
-    dials: Dials, seed: int, vocabulary_size: int = 100, horizon: int = 32, prompts: int = 2
+    dials: Dials, seed: int, vocabulary_size: int = VOCABULARY, horizon: int = 32, prompts: int = 2
 ) -> WordProxy:
     """Draw comparisons as the dials say, and fit a reward linear in counts of words."""
     lattice = words(dials.misspecification, vocabulary_size, horizon, prompts)
@@ -216,10 +218,8 @@ def token_gradient(
 def best_of_n(proxy: WordProxy, draws: Iterable[int]) -> Iterator[tuple[int, dict[str, Any]]]:
     """Best-of-n by the proxy rounded to a grid, measured from the exact law of its value."""
     lattice = proxy.lattice
-    edge, truncated = (
-        np.rint(pay / UNIT) * UNIT for pay in (proxy.reward.edge, proxy.reward.truncated)
-    )
-    rounded = Payoff(edge, truncated)
+    raw = proxy.reward
+    rounded = Payoff(np.rint(raw.edge / UNIT) * UNIT, np.rint(raw.truncated / UNIT) * UNIT)
     ruler = Yardstick.of(lattice, rounded)
     law = reward_law.reward_law(lattice, rounded, UNIT, {"gold": lattice.payoffs["gold"]})
     about = ruler.about()
