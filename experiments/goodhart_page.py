@@ -54,7 +54,7 @@ class Config:
     coverage: float = 1.0  # exponent of the reference that comparisons are drawn from; 1: off
     tail: float = 0.0  # degrees of freedom of the strings' own errors; 0: off
     horizon: int = 7  # tokens
-    worlds: int = 6  # enumerable worlds a seed, whose mean is judged
+    worlds: int = 4  # enumerable worlds a seed, whose mean is judged
     betas: tuple[float, ...] = BETAS  # weights of the KL term, in sd of gold
 
 

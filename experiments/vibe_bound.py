@@ -67,8 +67,8 @@ def plans(horizon: int, worlds: int, length: int) -> tuple[Config, ...]:
 
 SWEEP = {
     "smoke": Plan(plans(4, 1, 6), seeds=2),
-    "quick": Plan(plans(7, 4, 32), seeds=10),
-    "full": Plan(plans(8, 8, 32), seeds=20),
+    "quick": Plan(plans(6, 2, 32), seeds=10),
+    "full": Plan(plans(7, 4, 32), seeds=20),
 }
 
 

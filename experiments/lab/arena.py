@@ -75,15 +75,9 @@ def in_world(dials: Dials, seed: int, course: Course, horizon: int, degree: int)
     return curves.rows(ruler, ((method, paths[method]) for method in course.methods))
 
 
-def word_world(
-    dials: Dials,
-    seed: int,
-    course: Course,
-    vocabulary_size: int = words.VOCABULARY,
-    horizon: int = 32,
-) -> Rows:
+def word_world(dials: Dials, seed: int, course: Course, horizon: int = 32) -> Rows:
     """All points in the word world; the seed is that of the comparisons."""
-    proxy = words.fit_words(dials, seed, vocabulary_size, horizon)
+    proxy = words.fit_words(dials, seed, horizon=horizon)
     ruler = Yardstick.of(proxy.lattice, proxy.reward)
     about = ruler.about()
     stepping = course.step_size, course.marked
