@@ -16,6 +16,7 @@ before tuning, its confidence the law of the questions. One seed is ten networks
 """
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,7 @@ class Config:
     networks: int = 10  # under each seed, tier neural
 
 
-NEURAL = Config("neural", qualities=(0.0, 0.9, 1.0), penalties=(1.0,), confidences=19)
+NEURAL = Config("neural", qualities=(0.0, 0.9), penalties=(1.0,), confidences=19)
 SWEEP = {
     "smoke": Plan(
         (
@@ -160,47 +161,55 @@ def all_together(
 
 
 def networks(config: Config, scores: Scores, seed: int) -> list[dict[str, Any]]:
-    """Tier neural: one row a network, tuned to scores of claims whose truth is drawn each time."""
+    """Tier neural: one row a network."""
+    own = range(seed * config.networks, (seed + 1) * config.networks)
+    return [{"network": number, **network(config, scores, number)} for number in own]
+
+
+@lru_cache(maxsize=32)
+def pretrained(config: Config, number: int) -> Any:
+    """A network that gives the answers of the reference."""
+    from experiments.lab import small_networks
+
+    words = (*(f"answer {i}" for i in range(config.candidates)), "unsure")
+    sure, _, law = beliefs(config)
+    prompts = tuple((f"{p:.3f}",) for p in sure)
+    return small_networks.pretrained_on(Language(words, 1), prompts, law, width=16, seed=number)
+
+
+def network(config: Config, scores: Scores, number: int) -> dict[str, Any]:
+    """A network tuned to the scores of its claims, whose truth is drawn each time."""
     import torch
 
     from bandit_rlhf import neural as nn
     from experiments.lab import small_networks
 
-    sure, belief, target = beliefs(config)
-    words = (*(f"answer {i}" for i in range(config.candidates)), "unsure")
-    language, prompts = Language(words, 1), tuple((f"{p:.3f}",) for p in sure)
-    chance = torch.as_tensor(np.column_stack([belief, np.ones(len(sure))]))
-    rows = []
-    for own in range(seed * config.networks, (seed + 1) * config.networks):
-        generator = torch.Generator().manual_seed(own)
+    _, belief, _ = beliefs(config)
+    chance = torch.as_tensor(np.column_stack([belief, np.ones(len(belief))]))
+    dice = torch.Generator().manual_seed(number)
 
-        def reward(strings: nn.Strings, dice: torch.Generator = generator) -> torch.Tensor:
-            answer = strings.tokens[:, 0]
-            right = torch.rand(len(answer), generator=dice) < chance[strings.prompt, answer]
-            paid = torch.where(right, scores.right, scores.wrong)
-            return torch.where(answer == config.candidates, 0.0, paid)
+    def reward(strings: nn.Strings) -> torch.Tensor:
+        answer = strings.tokens[:, 0]
+        right = torch.rand(len(answer), generator=dice) < chance[strings.prompt, answer]
+        paid = torch.where(right, scores.right, scores.wrong)
+        return torch.where(answer == config.candidates, 0.0, paid)
 
-        reference = small_networks.pretrained_on(language, prompts, target, width=16, seed=own)
-        learner = nn.PolicyGradient(
-            reference=reference, proxy=reward, beta=config.beta, groups=8, draws=config.draws
+    reference = pretrained(config, number)
+    before = reference.string_law()
+    last = nn.last(
+        nn.train(
+            reference,
+            nn.PolicyGradient(
+                reference=reference, proxy=reward, beta=config.beta, groups=8, draws=config.draws
+            ),
+            nn.ExactJudge(np.full(len(before), 1 / len(before)), before, np.zeros_like(before)),
+            steps=config.steps,
+            optimiser=nn.Optimiser(learning_rate=small_networks.LEARNING_RATE),
+            seed=number,
+            marks=(config.steps,),
         )
-        before = reference.string_law()
-        judge = nn.ExactJudge(np.full(len(sure), 1 / len(sure)), before, np.zeros_like(before))
-        settings = nn.Optimiser(learning_rate=small_networks.LEARNING_RATE)
-        last = nn.last(
-            nn.train(
-                reference,
-                learner,
-                judge,
-                steps=config.steps,
-                optimiser=settings,
-                seed=own,
-                marks=(config.steps,),
-            )
-        )
-        after = last.policy.string_law()
-        rows.append({"network": own, **all_together(scores, belief, before, after)})
-    return rows
+    )
+    return all_together(scores, belief, before, last.policy.string_law())
 
 
 def switching_point(confidence: np.ndarray, claims: np.ndarray) -> float:
