@@ -103,7 +103,7 @@ def load(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> Ch
         raise FileNotFoundError(_check.complaint(got, "a checkpoint", where, do))
     try:
         with safe_open(path, framework="pt", device=str(device)) as file:
-            about = json.loads((file.metadata() or {}).get("about", "{}"))
+            about = _read((file.metadata() or {}).get("about", "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         got = f"{str(path)!r} is no safetensors file ({error})"
@@ -112,11 +112,15 @@ def load(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> Ch
     if about.get("format") != FORMAT or about.get("kind") not in KINDS:
         got = f"{str(path)!r} has format {about.get('format')!r}"
         raise ValueError(_check.complaint(got, repr(FORMAT), where))
-    model = _build(KINDS[about["kind"]], about, device)
+    try:
+        model, step = _build(KINDS[about["kind"]], about, device), int(about["step"])
+    except (KeyError, TypeError, ValueError) as error:
+        got = f"the metadata of {str(path)!r} are broken ({error!r})"
+        raise ValueError(_check.complaint(got, "what checkpoint.save wrote", where)) from error
     own = {k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")}
     _fit_in(model, own, path)
     state = {k.removeprefix("state."): v for k, v in tensors.items() if k.startswith("state.")}
-    return Checkpoint(model, about["step"], state)
+    return Checkpoint(model, step, state)
 
 
 def restore(path: str | os.PathLike[str], like: Model) -> Checkpoint:
@@ -137,6 +141,15 @@ def restore(path: str | os.PathLike[str], like: Model) -> Checkpoint:
             do = "Load it by checkpoint.load, or train anew."
             raise ValueError(_check.complaint(got, f"{wanted}", "checkpoint.restore", do))
     return found
+
+
+def _read(text: str) -> dict[str, Any]:
+    """The metadata; empty where they are no JSON object, which no format has."""
+    try:
+        about = json.loads(text)
+    except json.JSONDecodeError:
+        return {}
+    return about if isinstance(about, dict) else {}
 
 
 def _build(kind: type, about: dict[str, Any], device: str | torch.device) -> Any:

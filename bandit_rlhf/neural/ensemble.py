@@ -17,6 +17,8 @@ from torch import Tensor
 
 from bandit_rlhf import _check
 from bandit_rlhf._array import Float
+from bandit_rlhf.bandit import Prompt
+from bandit_rlhf.language import Language
 from bandit_rlhf.neural.reward_model import RewardModel, RewardModelFit, fit
 from bandit_rlhf.neural.string_comparisons import StringComparisons
 from bandit_rlhf.neural.strings import Strings
@@ -61,6 +63,21 @@ class NeuralEnsemble:
         if self.anchors is not None:
             shape = (len(self.members), len(first.prompts))
             _check.shaped("anchors", self.anchors, shape, "member, prompt", where)
+
+    @property
+    def language(self) -> Language:
+        """The members' language."""
+        return self.members[0].language
+
+    @property
+    def prompts(self) -> tuple[Prompt, ...]:
+        """The members' prompts."""
+        return self.members[0].prompts
+
+    @property
+    def device(self) -> torch.device:
+        """Where the members live."""
+        return self.members[0].device
 
     def member_scores(self, strings: Strings) -> Float[np.ndarray, "member string"]:
         """Every member's score of every row, less its anchor."""

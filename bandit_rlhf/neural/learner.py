@@ -200,13 +200,13 @@ def train(
         try:
             if step > first:
                 value = take_step(policy, learner, generator, torch_optimiser, settings, step)
+                if checkpoints is not None and step % checkpoints.every == 0:
+                    kept = _state(torch_optimiser) | {"generator": generator.get_state()}
+                    checkpoint.save(checkpoints.path(step), policy, step=step, state=kept)
             if (step in marks or step == first) and not (resume is not None and step == first):
                 yield _round(step, policy, judge, seed, value)
         except ValueError as error:
             raise _interrupted(error, step, checkpoints) from error
-        if checkpoints is not None and step % checkpoints.every == 0 and step > first:
-            kept = _state(torch_optimiser) | {"generator": generator.get_state()}
-            checkpoint.save(checkpoints.path(step), policy, step=step, state=kept)
 
 
 def last(rounds: Iterator[Round]) -> Round:
@@ -254,7 +254,7 @@ def _round(step: int, policy: NeuralPolicy, judge: Judge, seed: int, loss: float
 
 
 def _interrupted(error: ValueError, step: int, checkpoints: Checkpoints | None) -> Interrupted:
-    written = [] if checkpoints is None else checkpoints.steps()
+    written = [] if checkpoints is None else [s for s in checkpoints.steps() if s <= step]
     last_file = checkpoints.path(written[-1]) if checkpoints is not None and written else None
     stays = f"The checkpoint of step {written[-1]} stays." if written else "There is no checkpoint."
     return Interrupted(f"training stopped at step {step}: {error} {stays}", step, last_file)

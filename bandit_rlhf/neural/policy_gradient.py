@@ -172,7 +172,7 @@ class ExactGradient:
         sequence_entropy: tau, at least 0.
 
     Raises:
-        ValueError: a negative weight.
+        ValueError: a negative weight; a string the reference never says, unless beta is 0.
     """
 
     judge: ExactJudge
@@ -181,7 +181,13 @@ class ExactGradient:
     updates: int = 1
 
     def __post_init__(self) -> None:
-        _check.non_negative("beta", self.beta, "ExactGradient")
+        beta = _check.non_negative("beta", self.beta, "ExactGradient")
+        unsaid = (self.judge.reference == 0) & (self.judge.prompt_law > 0)[:, None]
+        if beta and unsaid.any():
+            prompt, string = (int(i) for i in np.argwhere(unsaid)[0])
+            got = f"the reference never says string {string} of prompt {prompt}"
+            do = "A network says every string, so KL(pi || ref) is infinite: smooth the reference."
+            raise ValueError(_check.complaint(got, "above 0 everywhere", "ExactGradient", do))
         _check.non_negative("sequence_entropy", self.sequence_entropy, "ExactGradient")
 
     def collect(self, policy: NeuralPolicy, generator: torch.Generator, step: int) -> None:

@@ -73,6 +73,6 @@ class PreferenceLearner:
     def loss(self, policy: NeuralPolicy, collected: Tensor) -> Tensor:
         """The mean loss of the batch's pairs."""
         pairs = self.comparisons.take(collected)
-        chosen, rejected = policy.log_probs(pairs.chosen), policy.log_probs(pairs.rejected)
+        chosen, rejected = policy.log_probs(pairs.both()).chunk(2)
         refs = [logs[collected].to(chosen.dtype) for logs in self.ref_log_probs]
         return pairs.mean(self.pair_loss(chosen, rejected, *refs, beta=self.beta))

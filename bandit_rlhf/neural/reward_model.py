@@ -135,8 +135,8 @@ def bradley_terry_loss(model: RewardModel, comparisons: StringComparisons) -> Fl
 
 def pair_losses(model: RewardModel, comparisons: StringComparisons) -> Float[Tensor, " pair"]:
     """The -ln sigma(r(winner) - r(loser)) of every pair, nats."""
-    difference = model.scores(comparisons.chosen) - model.scores(comparisons.rejected)
-    return -bradley_terry(difference).win
+    chosen, rejected = model.scores(comparisons.both()).chunk(2)
+    return -bradley_terry(chosen - rejected).win
 
 
 def fit(
@@ -179,6 +179,8 @@ def fit(
     batch = min(_check.integer_at_least("batch", batch, 1, where), len(comparisons))
     rate = _check.positive("learning_rate", learning_rate, where)
     decay = _check.non_negative("weight_decay", weight_decay, where)
+    look_every = _check.integer_at_least("look_every", look_every, 1, where)
+    patience = _check.integer_at_least("patience", patience, 1, where)
     model = best = model.copy()
     generator = torch.Generator().manual_seed(seed)
     optimiser = torch.optim.AdamW(model.network.parameters(), lr=rate, weight_decay=decay)

@@ -22,6 +22,7 @@ from torch import Tensor
 from bandit_rlhf import _check
 from bandit_rlhf._array import Float
 from bandit_rlhf.language import Language, String
+from bandit_rlhf.neural.ensemble import NeuralEnsemble
 from bandit_rlhf.neural.reference import Reference
 from bandit_rlhf.neural.reward_model import RewardModel, at_the_end
 from bandit_rlhf.neural.strings import ROWS_AT_ONCE, Reward, Strings, concatenate, finite
@@ -48,14 +49,16 @@ class Adversary:
     ref_log_prob: float | None = None
 
 
-def beam(model: RewardModel, *, prompt: int = 0, width: int = 32, keep: int = 1) -> Strings:
+def beam(
+    model: RewardModel | NeuralEnsemble, *, prompt: int = 0, width: int = 32, keep: int = 1
+) -> Strings:
     """The highest-scored strings that a beam of prefixes comes across, best first.
 
     A prefix is ranked by its score if it ended there, or as it stands in a language without end
     token; ties go to the prefix met first. With `width` at least V^(H-1) every string is scored.
 
     Args:
-        model: what is searched.
+        model: what is searched: one reward model, or an ensemble under its aggregation.
         prompt: which answer is sought.
         width: prefixes kept at each length, at least 1.
         keep: strings returned, at most as many as were scored.
@@ -181,7 +184,7 @@ def gallery(
     return sorted(once.values(), key=lambda one: -one.proxy)
 
 
-def _scored(model: RewardModel, strings: Strings) -> Tensor:
+def _scored(model: Reward, strings: Strings) -> Tensor:
     with torch.no_grad():
         parts = torch.arange(len(strings)).split(ROWS_AT_ONCE)
         return torch.cat([finite(model, strings.take(part), "search") for part in parts])

@@ -10,7 +10,7 @@ from bandit_rlhf import _check
 from bandit_rlhf._array import Float
 from bandit_rlhf.comparisons import Comparisons
 from bandit_rlhf.language import Language, TokenBatch
-from bandit_rlhf.neural.strings import Reward, Strings, finite
+from bandit_rlhf.neural.strings import Reward, Strings, concatenate, finite
 from bandit_rlhf.preference import bradley_terry
 
 
@@ -61,6 +61,10 @@ class StringComparisons:
         """The pairs at these indices, or where this mask is True."""
         weight = None if self.weight is None else self.weight[pairs.to(self.weight.device)]
         return StringComparisons(self.chosen.take(pairs), self.rejected.take(pairs), weight)
+
+    def both(self) -> Strings:
+        """The winners, then the losers, so that a network reads them in one call."""
+        return concatenate([self.chosen, self.rejected])
 
     def mean(self, losses: Float[Tensor, " pair"]) -> Float[Tensor, ""]:
         """The mean of one number a pair, weighed by how often each judgement was made."""

@@ -73,6 +73,14 @@ def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
     save_file({"x": torch.zeros(1)}, foreign)
     with pytest.raises(ValueError, match="has format None, but should be 'bandit_rlhf checkpoint"):
         checkpoint.load(foreign)
+    for about in ("not json", "[1]", '{"format": "bandit_rlhf checkpoint, version 1"}'):
+        save_file({"x": torch.zeros(1)}, foreign, metadata={"about": about})
+        with pytest.raises(ValueError, match="has format"):
+            checkpoint.load(foreign)
+    half = '{"format": "bandit_rlhf checkpoint, version 1", "kind": "policy", "prompts": [[]]}'
+    save_file({"x": torch.zeros(1)}, foreign, metadata={"about": half})
+    with pytest.raises(ValueError, match=r"the metadata of .* are broken \(KeyError\('language"):
+        checkpoint.load(foreign)
 
 
 def test_metadata_that_do_not_fit_the_tensors_are_refused(tmp_path: Path) -> None:

@@ -199,4 +199,9 @@ def test_wrong_arguments_are_refused() -> None:
         PolicyGradient(ref, PROXY, draws=0)
     with pytest.raises(ValueError, match="beta is -1, but should be at least 0"):
         ExactGradient(ExactJudge.of(ref, ref, PROXY), beta=-1.0)
+    law = np.array([[0.5, 0, 0.5, 0, 0, 0, 0]])
+    narrow = ExactJudge(np.ones(1), law, TABLE)
+    with pytest.raises(ValueError, match="the reference never says string 1 of prompt 0"):
+        ExactGradient(narrow, beta=0.1)
+    assert ExactGradient(narrow, beta=0.0).updates == 1
     assert PolicyGradient(ref, PROXY, beta=0.0, kl="none").beta == 0

@@ -5,9 +5,18 @@ import pytest
 import torch
 
 from bandit_rlhf.language import Language
-from bandit_rlhf.neural import FixedPolicy, Strings, compare, from_table, gallery, reward_model
+from bandit_rlhf.neural import (
+    FixedPolicy,
+    NeuralEnsemble,
+    Strings,
+    compare,
+    from_table,
+    gallery,
+    reward_model,
+)
 from bandit_rlhf.neural.search import beam, substitute, substitution_gains
 from bandit_rlhf.policy import TabularPolicy
+from bandit_rlhf.reward.ensemble import worst_case
 from tests import neural_worlds as worlds
 from tests.neural_worlds import all_strings
 
@@ -40,6 +49,17 @@ def test_a_wide_beam_finds_the_best_strings_of_all(kind: str, name: str, seed: i
         np.testing.assert_allclose(model.scores(found).detach(), best, rtol=0, atol=1e-10)
         assert set(found.prompt.tolist()) == {prompt}
         assert len(set(found.ranks().tolist())) == 5
+
+
+def test_a_beam_searches_an_ensemble_under_its_aggregation() -> None:
+    language = LANGUAGES["with end"]
+    members = tuple(model_of(language, "gru", seed) for seed in range(3))
+    ensemble = NeuralEnsemble(members, worst_case)
+    table = worst_case(ensemble.reward_tables())
+    for prompt in range(2):
+        found = beam(ensemble, prompt=prompt, width=27)
+        assert float(ensemble(found)[0]) == pytest.approx(table[prompt].max(), abs=1e-10)
+    assert table[0].max() < min(member.reward_table()[0].max() for member in members)
 
 
 def test_control_a_beam_of_one_can_miss_the_best() -> None:
