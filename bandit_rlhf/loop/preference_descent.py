@@ -22,6 +22,7 @@ from bandit_rlhf.comparisons import Comparisons
 from bandit_rlhf.loop.state import Evidence, State, as_tabular
 from bandit_rlhf.loop.string_law import along, from_log_law, score_gradient
 from bandit_rlhf.policy import TabularPolicy
+from bandit_rlhf.preference_loss.against_reference import LARGEST_LOG_RATIO
 
 Loss = Literal["dpo", "chi-po"]
 Logits = Literal["token", "string"]
@@ -109,7 +110,8 @@ class PreferenceDescent:
         if self.loss == "dpo":
             link, slope = log_ratio, np.ones_like(log_ratio)
         else:
-            slope = 1.0 + np.exp(log_ratio)
+            # Cut as the loss itself does: far beyond any bound, where no gradient is left.
+            slope = 1.0 + np.exp(np.minimum(log_ratio, LARGEST_LOG_RATIO))
             link = log_ratio + slope - 1.0
         gap = self.beta * (link[chosen] - link[rejected])
         steep = -self.beta * _sigmoid(-gap) * weight / weight.sum()

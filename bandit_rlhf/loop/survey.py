@@ -99,7 +99,7 @@ def every_pair(
     P(x, first, second) = p(x) p(first | x) p(second | x) / P(they differ | x)
 
     Raises:
-        ValueError: more pairs than fit in memory.
+        ValueError: more pairs than fit in memory; a prompt with one string only.
 
     >>> questions, weight = every_pair(np.ones(1), np.array([[0.5, 0.5]]))
     >>> questions.first.tolist(), weight.tolist()
@@ -110,7 +110,14 @@ def every_pair(
     _check.fits_in_memory("pairs", prompts * strings**2, BYTES_A_PAIR, "Survey", do)
     chance = law[:, :, None] * law[:, None, :]
     chance[:, np.arange(strings), np.arange(strings)] = 0.0
-    chance *= (prompt_law / chance.sum(axis=(1, 2)))[:, None, None]
+    differ = chance.sum(axis=(1, 2))
+    lonely = (differ <= 0) & (prompt_law > 0)
+    if lonely.any():
+        got = f"the law of strings of prompt {int(lonely.argmax())} has all its mass on one"
+        raise ValueError(_check.complaint(got, "spread over two or more", "Survey"))
+    chance *= np.where(prompt_law > 0, prompt_law / np.where(differ > 0, differ, 1.0), 0.0)[
+        :, None, None
+    ]
     prompt, first, second = np.nonzero(chance)
     return Questions(prompt, first, second, prompts, strings), chance[prompt, first, second]
 

@@ -47,7 +47,7 @@ class Tabular:
 
         Raises:
             NoFiniteMaximum: without a prior, the maximum does not exist.
-            ValueError: without a prior, a string that was never compared.
+            ValueError: without a prior, a string that was never compared; no convergence.
         """
         shape = table_shape(comparisons)
         table = np.zeros(shape)
@@ -69,6 +69,7 @@ class Tabular:
             )
         else:
             found = fit(comparisons, by_prompt=True, ties=self.ties, tolerance=TOLERANCE)
+        _require_converged(found.converged, found.gradient_norm, "Tabular")
         table.ravel()[seen] = found.scores
         return table
 
@@ -104,11 +105,13 @@ class Linear:
         """Theta, [feature], in nats for each unit of the feature."""
         rows, phi = self._compared(comparisons)
         if self.prior_mean is None:
-            return fit_linear(
-                rows, phi, ridge=self.ridge, ties=self.ties, tolerance=TOLERANCE
-            ).coefficients
+            found = fit_linear(rows, phi, ridge=self.ridge, ties=self.ties, tolerance=TOLERANCE)
+            _require_converged(found.converged, found.gradient_norm, "Linear")
+            return found.coefficients
         problem = self._likelihood(rows, phi)
-        return maximise(problem, problem.start(), TOLERANCE, 100).point.at
+        solution = maximise(problem, problem.start(), TOLERANCE, 100)
+        _require_converged(solution.converged, solution.point.error, "Linear")
+        return solution.point.at
 
     def covariance(
         self, comparisons: Comparisons, coefficients: Float[np.ndarray, " feature"]
@@ -184,6 +187,14 @@ class Given:
     ) -> Float[np.ndarray, "prompt string"]:
         """The reward."""
         return self.reward
+
+
+def _require_converged(converged: bool, residual: float, where: str) -> None:
+    """Raise if a fit stopped before its maximum: a table of rewards has no place to say so."""
+    if not converged:
+        got = f"the fit stopped with a residual of {residual:.2g} in its score equations"
+        do = "Set ridge higher, or fit by reward.fit, which reports what it could not do."
+        raise ValueError(_check.complaint(got, f"at most {TOLERANCE:g}", where, do))
 
 
 def table_shape(comparisons: Comparisons) -> tuple[int, int]:

@@ -11,6 +11,7 @@ from bandit_rlhf.comparisons import Comparisons
 from bandit_rlhf.loop.ladder import tilted
 from bandit_rlhf.loop.preference_descent import Loss, PreferenceDescent
 from bandit_rlhf.loop.state import Evidence, State, as_tabular
+from bandit_rlhf.loop.string_law import from_log_law
 from bandit_rlhf.policy import TabularPolicy
 from bandit_rlhf.reward.model import Tabular
 from tests.worlds import World, random_world
@@ -86,6 +87,19 @@ def test_chi_po_settles_on_the_mixed_tilt() -> None:
     assert_settles(
         "chi-po", tilted(WORLD.reference, fitted, 0.5, penalty="kl+chi-squared"), step_size=10.0
     )
+
+
+def test_ratios_beyond_all_bounds_leave_no_gradient() -> None:
+    """The string 3 has become e^900 times likelier: nothing overflows, its pairs are left alone."""
+    scores = WORLD.reference.string_log_law()
+    scores[0, 3] = 0.0
+    rare = from_log_law(WORLD.language, WORLD.prompts, scores - 900 * (np.arange(7) == 3))
+    far = from_log_law(WORLD.language, WORLD.prompts, scores)
+    rows = Comparisons.from_ids([3, 1], [1, 2], items=range(7), prompt=[0, 1])
+    slopes = PreferenceDescent("chi-po", 0.1, 1.0).slopes(far, rare, rows)
+    assert slopes[0].tolist() == [0.0] * 7
+    assert np.isfinite(slopes).all()
+    assert slopes[1, 1] < 0 < slopes[1, 2]
 
 
 def test_logits_of_tokens_move_strings_never_compared() -> None:

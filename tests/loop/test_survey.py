@@ -91,6 +91,11 @@ def test_a_policy_that_writes_one_string_leaves_nothing_to_ask() -> None:
     state = State(sure, WORLD.reference, WORLD.bandit.prompt_law)
     with pytest.raises(ValueError, match="has all its mass on one item"):
         Survey(CROWD, 10, on_policy=1.0).ask(state, np.random.default_rng(0))
+    with pytest.raises(ValueError, match="strings of prompt 0 has all its mass on one"):
+        Survey(CROWD, 10, on_policy=1.0, expected=True).ask(state, np.random.default_rng(0))
+    never = State(sure, WORLD.reference, np.array([0.0, 1.0]))
+    with pytest.raises(ValueError, match="strings of prompt 1 has all its mass on one"):
+        Survey(CROWD, 10, on_policy=1.0, expected=True).ask(never, np.random.default_rng(0))
     rows = Survey(CROWD, 50, on_policy=0.5).ask(state, np.random.default_rng(0))
     assert ((rows.winner == 3) | (rows.loser == 3)).mean() > 0.5
 

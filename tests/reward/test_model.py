@@ -97,6 +97,17 @@ def test_the_covariance_is_calibrated() -> None:
     assert abs(total - freedom) < 4 * np.sqrt(2 * freedom)
 
 
+def test_fits_that_do_not_converge(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, rng = asked(50), np.random.default_rng(0)
+    models = (Tabular(), Tabular(ridge=0.0), Linear(FEATURES), Linear(FEATURES, 1.0, np.ones(3)))
+    everything = asked(2000)
+    monkeypatch.setattr("bandit_rlhf.reward.model.TOLERANCE", 1e-300)
+    for reward_model in models:
+        table = everything if not reward_model.ridge else rows
+        with pytest.raises(ValueError, match=r"residual of .* score equations, .* at most 1e-300"):
+            reward_model(table, rng)
+
+
 def test_given_rewards_look_at_nothing() -> None:
     assert Given(GOLD)(None, RNG) is GOLD
 
