@@ -2,6 +2,9 @@
 
 It refuses what it cannot work with (single draws, pads on the left, non-finite pads in GAE), which
 its docstrings say. The adapters bring pads to the right, and claim nothing of single draws.
+
+>>> [subject.name for subject in SUBJECTS if subject.kind == "gae"]
+['gae']
 """
 
 from typing import Any

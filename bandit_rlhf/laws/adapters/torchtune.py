@@ -3,6 +3,9 @@
 Its recipes pad on the right and zero rewards and values at pads before they estimate advantages;
 the adapters do the same. Masks are true where a token participates, also those that PPOLoss calls
 padding masks. Means divide by the count plus 1e-8, hence float32.
+
+>>> [subject.name for subject in SUBJECTS if subject.kind == "policy_loss"]
+['PPOLoss, policy']
 """
 
 from typing import Any

@@ -1,6 +1,11 @@
 """What the adapters do to tensors on the way to a library and back, and nothing besides.
 
 The functions use methods of tensors alone, so that nothing here imports torch.
+
+>>> import torch
+>>> column, prompts, mask = by_prompt(torch.tensor([[1.0, 2.0]]))
+>>> column.tolist(), prompts.tolist(), mask.tolist()
+([[1.0], [2.0]], [0, 0], [[1.0], [1.0]])
 """
 
 import importlib

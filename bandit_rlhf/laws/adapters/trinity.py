@@ -1,6 +1,10 @@
 """trinity-rft 0.6.0: its DPO loss and its estimates of KL.
 
 Batches interleave pairs: chosen strings in even rows, rejected ones in odd rows.
+
+>>> import torch
+>>> _interleaved(torch.tensor([1.0, 2.0]), torch.tensor([-1.0, -2.0]))[:, 0].tolist()
+[1.0, -1.0, 2.0, -2.0]
 """
 
 from typing import Any

@@ -3,6 +3,10 @@
 `GRPOTrainer._compute_loss(stand_in, ...)` is TRL's own function, unmodified; the stand-in gives the
 settings that it reads, and the log-probabilities that a model would. Advantages are worked out
 inside `_generate_and_score_completions`, whose generation the stand-in replaces by one token.
+
+>>> import torch
+>>> _stacked(torch.tensor([1.0, 2.0]), torch.tensor([-1.0, -2.0])).tolist()
+[1.0, 2.0, -1.0, -2.0]
 """
 
 from collections import defaultdict
