@@ -1,8 +1,10 @@
 """Claims on optimising an imperfect reward: what turns the curve, and when."""
 
 from experiments import (
+    adversaries,
     early_stopping,
     goodhart_page,
+    neural_hacking,
     out_of_distribution,
     overoptimization,
     three_errors,
@@ -113,6 +115,38 @@ CLAIMS: tuple[Claim, ...] = (
         experiment="overoptimization",
         reference="Gao, Schulman, Hilton 2022 (arXiv:2210.10760), section 3.2",
         judge=overoptimization.judge_size,
+    ),
+    Claim(
+        id="5-neural-hacking",
+        number=5,
+        who="Karpathy",
+        statement="Run RL on a reward model for too long, and a neural policy games it.",
+        prediction=(
+            "under sampled policy gradient (RLOO, no KL penalty) a GRU policy's gold reward falls "
+            "from its peak by 0.5 sd or more where the reward model is linear in counts and cannot "
+            "express gold, and by less than half of that where it is a GRU and can. Effect: the "
+            "fall under the linear reward model, in sd."
+        ),
+        null="gold does not fall, or falls as far under a reward model that could express it.",
+        experiment="neural_hacking",
+        reference="Gao et al. 2022 (arXiv:2210.10760); Ahmadian et al. 2024 (arXiv:2402.14740)",
+        judge=neural_hacking.judge,
+    ),
+    Claim(
+        id="5-the-the-the",
+        number=5,
+        who="Karpathy",
+        statement="What a reward model likes best is nonsense such as 'the the the the the the'.",
+        prediction=(
+            "of the strings that an exact or beam search finds to score highest under a reward "
+            "linear in counts (enumerable, words, neural), half or more are one word over and over "
+            "(four words or more, three quarters of them the same), and their mean gold is below "
+            "the reference's. Effect: that share in the tier where it is least."
+        ),
+        null="the best-scored strings do not repeat one word, or gold does not mind.",
+        experiment="adversaries",
+        reference="Wallace et al. 2019 (arXiv:1908.07125), for the search of such strings",
+        judge=adversaries.judge,
     ),
     Claim(
         id="6-out-of-distribution",

@@ -36,7 +36,9 @@ class Ruler:
     """What any law of a world is measured with; gains in standard deviations under the reference.
 
     Args:
-        world: the reference and the prompts.
+        world: the strings and the prompts.
+        law: the reference; another than the world's where a network stands for it
+            [prompt, string].
         gold: the true reward [prompt, string].
         proxy: the reward that is optimised [prompt, string].
         proxy_sd, gold_sd: within prompts, under the reference.
@@ -45,6 +47,7 @@ class Ruler:
     """
 
     world: World
+    law: Float[np.ndarray, "prompt string"]
     gold: Float[np.ndarray, "prompt string"]
     proxy: Float[np.ndarray, "prompt string"]
     gold_sd: float
@@ -53,14 +56,17 @@ class Ruler:
     largest_kl: float
 
     @classmethod
-    def of(cls, world: World, gold: np.ndarray, proxy: np.ndarray) -> "Ruler":
-        """Measure the reference once.
+    def of(
+        cls, world: World, gold: np.ndarray, proxy: np.ndarray, law: np.ndarray | None = None
+    ) -> "Ruler":
+        """Measure the reference once; None is the world's.
 
         Raises:
             ValueError: a proxy that is constant over strings: there is nothing to optimise.
         """
-        gold, proxy = (centred(reward, world.law) for reward in (gold, proxy))
-        weight = world.prompt_law[:, None] * world.law
+        law = world.law if law is None else law
+        gold, proxy = (centred(reward, law) for reward in (gold, proxy))
+        weight = world.prompt_law[:, None] * law
         gold_sd, proxy_sd = (float(np.sqrt((weight * r**2).sum())) for r in (gold, proxy))
         if not proxy_sd > 0:
             raise ValueError(
@@ -68,9 +74,9 @@ class Ruler:
                 "Fit it to more comparisons."
             )
         correlation = float((weight * gold * proxy).sum()) / (gold_sd * proxy_sd)
-        caps = [-world.log_law[x, world.best_string(proxy, x)] for x in range(len(proxy))]
+        caps = [-np.log(law[x, world.best_string(proxy, x)]) for x in range(len(proxy))]
         largest = float(world.prompt_law @ np.array(caps))
-        return cls(world, gold, proxy, gold_sd, proxy_sd, correlation, largest)
+        return cls(world, law, gold, proxy, gold_sd, proxy_sd, correlation, largest)
 
     @classmethod
     def of_proxy(cls, proxy: Proxy) -> "Ruler":
@@ -84,8 +90,8 @@ class Ruler:
         Singhal and Dragan 2024 (arXiv:2403.03185), theorem 5.1.
         """
         world = self.world
-        kl = objective.over_prompts(world.prompt_law, objective.kl_divergence(law, world.law))
-        chi = objective.over_prompts(world.prompt_law, objective.chi_squared(law, world.law))
+        kl = objective.over_prompts(world.prompt_law, objective.kl_divergence(law, self.law))
+        chi = objective.over_prompts(world.prompt_law, objective.chi_squared(law, self.law))
         weight = world.prompt_law[:, None] * law
         proxy = float((weight * self.proxy).sum()) / self.proxy_sd
         gold = float((weight * self.gold).sum()) / self.gold_sd
