@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bandit_rlhf import _check
+from bandit_rlhf.contract import estimator
 
 Numbers = Any
 """One number for every law: an array over the leading axes, or np.float64 if there are none."""
@@ -45,10 +46,23 @@ def over_prompts(prompt_law: ArrayLike, by_prompt: ArrayLike) -> float:
     return float(law[possible] @ np.asarray(by_prompt, dtype=float)[possible])
 
 
+@estimator(
+    "law_divergence",
+    claims={
+        "non_negative",
+        "pinsker",
+        "variational",
+        "chain_rule",
+        "data_processing",
+        "heavy_tail",
+    },
+)
 def kl_divergence(law: ArrayLike, reference: ArrayLike) -> Numbers:
     """KL(pi || ref) = sum_y pi(y) ln(pi(y) / ref(y)) in nats, infinite where ref lacks support.
 
     Call it with the arguments exchanged for the other direction.
+
+    Laws E10 to E14 and E16. Theorems 8, 26, 34, 35 and 37.
 
     >>> kl_divergence([0.5, 0.5], [0.25, 0.75]).round(4)
     np.float64(0.1438)
@@ -60,8 +74,12 @@ def kl_divergence(law: ArrayLike, reference: ArrayLike) -> Numbers:
         return np.where(law > 0, law * (np.log(law) - np.log(reference)), 0.0).sum(axis=-1)
 
 
+@estimator("law_divergence", claims={"non_negative", "pinsker", "data_processing", "transfer"})
 def chi_squared(law: ArrayLike, reference: ArrayLike) -> Numbers:
-    """chi^2(pi || ref) = sum_y pi(y)^2 / ref(y) - 1, infinite where ref lacks support."""
+    """chi^2(pi || ref) = sum_y pi(y)^2 / ref(y) - 1, infinite where ref lacks support.
+
+    Laws E10, E11, E14 and E15. Theorem 33.
+    """
     law = _check.distribution("law", law, "chi_squared")
     reference = _check.distribution("reference", reference, "chi_squared")
     _check.alike("reference", reference, "law", law, "string", "chi_squared")
@@ -76,6 +94,11 @@ def entropy(law: ArrayLike) -> Numbers:
         return -np.where(law > 0, law * np.log(law), 0.0).sum(axis=-1)
 
 
+@estimator(
+    "optimum",
+    claims={"gibbs", "log_ratio", "shift_invariant", "composes", "entropy_bonus", "support"}
+    | {"amplifies", "mergeable", "dialogue"},
+)
 def gibbs(reference: ArrayLike, reward: ArrayLike, beta: float, tau: float = 0.0) -> np.ndarray:
     """The maximiser of E r - beta KL(pi || ref) + tau H(pi), unique (theorems 10 and 15).
 
@@ -89,6 +112,8 @@ def gibbs(reference: ArrayLike, reward: ArrayLike, beta: float, tau: float = 0.0
 
     Returns:
         the law [..., string].
+
+    Laws E1 to E9. Theorems 10, 12 to 15, 23, 25, 26 and 32.
 
     Source: Ziegler et al. 2019 (arXiv:1909.08593), section 2; Rafailov et al. 2023
         (arXiv:2305.18290), eq. 4.
@@ -148,6 +173,32 @@ def chi_squared_optimum(reference: ArrayLike, reward: ArrayLike, beta: float) ->
     last = kept.shape[-1] - 1 - np.argmax(kept[..., ::-1], axis=-1)
     multiplier = np.take_along_axis(threshold, last[..., None], axis=-1)
     return reference * np.maximum(0.0, 1.0 + (reward - multiplier) / beta)
+
+
+@estimator("abstention")
+def answers(probability: ArrayLike, penalty: float) -> np.ndarray:
+    """Whether to answer, where right earns 1, wrong costs `penalty` and abstaining earns 0.
+
+    answer iff p - lambda (1 - p) > 0, that is p > lambda / (1 + lambda) (theorem 24)
+
+    Args:
+        probability: p of being right [...], within 0 to 1.
+        penalty: lambda, at least 0.
+
+    Returns:
+        1 where it answers, 0 where it abstains [...].
+
+    Law E31. Source: Kalai et al. 2025 (arXiv:2509.04664), section 4.
+
+    >>> answers([0.4, 0.6, 0.9], penalty=3.0)
+    array([0, 0, 1])
+    """
+    probability = _check.finite("probability", probability, "answers")
+    if probability.size and not 0 <= probability.min() <= probability.max() <= 1:
+        got = f"probability lies within {probability.min():g} to {probability.max():g}"
+        raise ValueError(_check.complaint(got, "within 0 to 1", "answers"))
+    penalty = _check.non_negative("penalty", penalty, "answers")
+    return (probability - penalty * (1 - probability) > 0).astype(np.int64)
 
 
 def _gibbs_scores(reference: ArrayLike, reward: ArrayLike, beta: float, tau: float) -> np.ndarray:

@@ -22,7 +22,8 @@ GRPO_BIAS = Declared("divides by the group's standard deviation (2402.03300): gr
 
 @estimator(
     "advantage",
-    claims={"unbiased", "centred", "shift_invariant", "group_isolated", "finite", "z_score"},
+    claims={"unbiased", "centred", "shift_invariant", "group_isolated", "finite"}
+    | {"z_score", "binary_weight"},
     facts={"over": "group", "centre": "group", "ddof": 1, "epsilon": EPSILON},
     declared={"A1": GRPO_BIAS},
 )
@@ -40,7 +41,7 @@ def grpo(rewards: Array, *, epsilon: float = EPSILON, correction: int = 1) -> Ar
     Returns:
         advantages [prompt, draw]; each row sums to 0.
 
-    Laws: A1 declared, A2, A3, A6, A7, A9. Theorem 19. Source: Shao et al. 2024 (2402.03300),
+    Laws: A1 declared, A2, A3, A6, A7, A9, A11. Theorem 19. Source: Shao et al. 2024 (2402.03300),
     section 4.1.2.
 
     >>> import numpy as np

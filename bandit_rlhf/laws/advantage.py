@@ -9,6 +9,7 @@ them, and each is weighed with its exact probability.
 """
 
 import itertools
+import math
 
 import numpy as np
 
@@ -110,6 +111,18 @@ def z_score(f, rewards, over, centre, ddof, epsilon):
     return f(rewards) * scale, numbers, (np.abs(rewards).sum() + 1) * (1 + scale)
 
 
+def binary_weight(f, p, n, ddof, epsilon):
+    """A11: for rewards 0 and 1 the expected update is w(p) grad p, w a mean over Bin(n, p)."""
+    r = np.array([1.0, 0.0, 0.0])
+    got, _, size = expected_update(f, p, r, np.zeros((0, n)), n)
+    success, weight = p[0], 0.0
+    for k in range(1, n):
+        chance = math.comb(n, k) * success**k * (1 - success) ** (n - k)
+        spread = k * (n - k) / n
+        weight = weight + chance * spread / n / (math.sqrt(spread / (n - ddof)) + epsilon)
+    return got, weight / (success * (1 - success)) * p * (r - success), 8 * size
+
+
 def zero_at_baseline(f, baseline, n):
     """A10: rewards that all equal the baseline have no advantage."""
     return f(np.full((2, n), baseline)), np.zeros((2, n)), np.abs(baseline) + 1e-300
@@ -127,6 +140,10 @@ def _isolated(source: Source) -> Case:
 
 def _degenerate(source: Source) -> Case:
     return {"value": float(source.numbers("r", 1)[0]), "n": source.integer("n", 2, 4)}
+
+
+def _binary(source: Source) -> Case:
+    return {"p": source.law("p", 3), "n": source.integer("n", 2, 4)}
 
 
 def _count(source: Source) -> Case:
@@ -236,6 +253,20 @@ LAWS = (
         facts=("over", "centre", "ddof", "epsilon"),
         tolerance="rounding of the rewards, of which small differences are left",
         rounding=64.0,
+    ),
+    Law(
+        id="A11",
+        kind="advantage",
+        claim="binary_weight",
+        title="for binary rewards it follows w(p) grad p",
+        statement=r"\mathbb E[\tfrac1G\sum_iA_i\nabla\ln\pi(y_i)]=w(p)\nabla p,\ "
+        r"w=\mathbb E\tfrac{K(G-K)/G^2}{\sigma_K+\epsilon}/(p(1-p))",
+        oracle="the binomial law of the number of successes",
+        theorem=("19",),
+        draw=_binary,
+        body=binary_weight,
+        battery=({"n": 2}, {"n": 4}),
+        facts=("ddof", "epsilon"),
     ),
     Law(
         id="A10",

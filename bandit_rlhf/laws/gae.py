@@ -56,6 +56,24 @@ def recursion(f, rewards, values, mask, final, gamma, lam):
     return got, expected, np.abs(rewards).sum() + np.abs(values).sum() + np.abs(final).sum()
 
 
+def wrong_critic(f, rewards, values, mask, final, error, gamma, lam):
+    """G10: a critic off by e is off by -e_t + (1-lambda) gamma sum_l (gamma lambda)^(l-1) e_(t+l).
+
+    At lambda = 1 only its own error is left, which no gradient sees: the bias of the policy
+    gradient is that of the sum.
+    """
+    settings = {"final_value": final, "gamma": gamma, "lam": lam}
+    clean, wrong = (f(rewards, values + e, mask, **settings)[0] for e in (0 * error, error))
+    expected = np.zeros(rewards.shape)
+    for i, real in enumerate(mask):
+        off, steps = error[i, real], np.flatnonzero(real)
+        for k, t in enumerate(steps):
+            later = sum((gamma * lam) ** m * e for m, e in enumerate(off[k + 1 :]))
+            expected[i, t] = -off[k] + (1 - lam) * gamma * later
+    size = sum(np.abs(x).sum() for x in (rewards, values, error, final))
+    return np.where(mask, wrong - clean, 0), expected, 4 * size
+
+
 def mean_zero(f, policy, rewards, final, gamma, lam):
     """G4: with the values of the policy itself, E[A_t | s_t] = 0 at every prefix."""
     strings = list(itertools.product((0, 1), repeat=2))
@@ -153,6 +171,11 @@ def _general(source: Source) -> Case:
     return {**_final(source), "lam": source.choice("lam", FRACTIONS)}
 
 
+def _off(source: Source) -> Case:
+    case = _general(source)
+    return case | {"error": source.numbers("e", *case["mask"].shape)}
+
+
 def _without_final(source: Source) -> Case:
     return {**_table(source), "lam": source.choice("lam", FRACTIONS)}
 
@@ -237,6 +260,16 @@ LAWS = (
         _general,
         recursion,
         why_no_theorem="a definition",
+    ),
+    _gae(
+        "G10",
+        "recursion",
+        "a wrong critic's error enters as declared, and not beyond its own at lambda = 1",
+        r"A_t(V+e)-A_t(V)=-e_t+(1-\lambda)\gamma\sum_{l\ge1}(\gamma\lambda)^{l-1}e_{t+l}",
+        "the sum over later errors",
+        ("17", "31"),
+        _off,
+        wrong_critic,
     ),
     _gae(
         "G4",

@@ -27,6 +27,11 @@ MODULES = (
     "off_policy",
     "selection",
     "entropy",
+    "optimum",
+    "law_divergence",
+    "string_policy",
+    "decision_process",
+    "caution",
 )
 """The modules of `bandit_rlhf.laws` that each hold `LAWS`, in the order of the suite."""
 

@@ -24,6 +24,11 @@ MODULES = (
     "off_policy",
     "selection",
     "entropy",
+    "optimum",
+    "law_divergence",
+    "string_policy",
+    "decision_process",
+    "caution",
 )
 """The modules of this package that hold `BUGS` and `TWINS`."""
 

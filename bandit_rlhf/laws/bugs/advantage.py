@@ -149,14 +149,14 @@ def declared_mean(rewards):
     return rewards - rewards.mean(axis=1, keepdims=True)
 
 
-@estimator("advantage", claims={"z_score"}, facts={**GROUP_Z, "ddof": 1})
+@estimator("advantage", claims={"z_score", "binary_weight"}, facts={**GROUP_Z, "ddof": 1})
 def population_deviation(rewards):
     """Divided by the population's deviation, declared as the sample's."""
     deviation = rewards.std(axis=1, keepdims=True) + np.asarray(0.5, rewards.dtype)
     return (rewards - rewards.mean(axis=1, keepdims=True)) / deviation
 
 
-@estimator("advantage", claims={"z_score"}, facts={**GROUP_Z, "ddof": 0})
+@estimator("advantage", claims={"z_score", "binary_weight"}, facts={**GROUP_Z, "ddof": 0})
 def mean_of_squares(rewards):
     """The deviation as the root of a mean of squares."""
     centred = rewards - rewards.mean(axis=1, keepdims=True)
@@ -271,7 +271,7 @@ BUGS = (
     Bug(
         "population_deviation",
         "advantage",
-        ("A9",),
+        ("A9", "A11"),
         "mutant",
         "the population's deviation for the sample's",
         population_deviation,

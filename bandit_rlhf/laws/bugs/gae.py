@@ -260,7 +260,7 @@ BUGS = (
     ),
     Bug("rows_filled", "gae", ("U1-zero",), "mutant", "numbers at pads", rows_filled),
     Bug("pads_whitened", "whitening", ("U1-zero",), "mutant", "pads whitened", pads_whitened),
-    Bug("lambda_squared", "gae", ("G3",), "mutant", "lambda enters twice", lambda_squared),
+    Bug("lambda_squared", "gae", ("G3", "G10"), "mutant", "lambda enters twice", lambda_squared),
     Bug(
         "value_of_this_step",
         "gae",

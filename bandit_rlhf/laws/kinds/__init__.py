@@ -9,13 +9,15 @@ where a token participates. A contract translates where a function differs.
 
 import difflib
 
-from bandit_rlhf.laws.kinds import divergence, policy, preference, value
+from bandit_rlhf.laws.kinds import divergence, exact, policy, preference, value
 from bandit_rlhf.laws.kinds.kind import Kind
 
 __all__ = ["KINDS", "Kind", "kind_named"]
 
 KINDS = {
-    kind.name: kind for family in (policy, divergence, preference, value) for kind in family.KINDS
+    kind.name: kind
+    for family in (policy, divergence, preference, value, exact)
+    for kind in family.KINDS
 }
 """Name -> kind."""
 

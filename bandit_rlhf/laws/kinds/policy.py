@@ -23,6 +23,7 @@ KINDS: tuple[Kind, ...] = (
             "group_isolated": "prompts do not mix, in any order",
             "finite": "finite for groups of one draw and for equal rewards",
             "z_score": "centred / (deviation + epsilon) (facts: over, centre, ddof, epsilon)",
+            "binary_weight": "for rewards 0 and 1 it follows w(p) grad p (facts: ddof, epsilon)",
             "zero_at_baseline": "rewards that equal the baseline get 0 (fact: baseline)",
         },
         axes=("prompt", "draw"),
