@@ -52,7 +52,7 @@ _ALL = (
         "trinity",
         "trinity-rft",
         "0.6.0",
-        ("trinity.algorithm.policy_loss_fn.dpo_loss", "trinity.algorithm.kl_fn.kl_fn"),
+        ("trinity.algorithm.policy_loss_fn", "trinity.algorithm.kl_fn.kl_fn"),
         "pip install --no-deps trinity-rft==0.6.0; pip install ray",
     ),
     Library(
@@ -62,6 +62,7 @@ _ALL = (
         (
             "trl.trainer.dpo_trainer",
             "trl.trainer.grpo_trainer",
+            "trl.trainer.kto_trainer",
             "trl.trainer.reward_trainer",
             "trl.trainer.rloo_trainer",
         ),

@@ -1,4 +1,4 @@
-"""trinity-rft 0.6.0: its DPO loss and its estimates of KL.
+"""trinity-rft 0.6.0: its DPO loss, policy losses, aggregation, whitening and estimates of KL.
 
 Batches interleave pairs: chosen strings in even rows, rejected ones in odd rows.
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from bandit_rlhf.contract import Contract, Declared
 from bandit_rlhf.laws.adapters.subject import Foreign
-from bandit_rlhf.laws.adapters.translation import imported
+from bandit_rlhf.laws.adapters.translation import blanked, imported
 
 Tensor = Any
 
@@ -44,6 +44,38 @@ def dpo(
     )[0]
 
 
+def policy_loss(
+    log_prob: Tensor,
+    old_log_prob: Tensor,
+    advantages: Tensor,
+    mask: Tensor,
+    *,
+    module: str,
+    name: str,
+    mode: str,
+    **settings: Any,
+) -> Tensor:
+    """One of its policy losses."""
+    loss = getattr(imported(f"trinity.algorithm.policy_loss_fn.{module}"), name)
+    return loss(loss_agg_mode=mode, **settings)(
+        logprob=log_prob,
+        old_logprob=old_log_prob,
+        action_mask=mask.to(log_prob.dtype),
+        advantages=advantages,
+    )[0]
+
+
+def aggregate_loss(values: Tensor, mask: Tensor, *, mode: str) -> Tensor:
+    """`aggregate_loss`."""
+    return imported("trinity.algorithm.utils").aggregate_loss(values, mask.to(values.dtype), mode)
+
+
+def masked_whiten(values: Tensor, mask: Tensor, *, shift_mean: bool) -> Tensor:
+    """`masked_whiten`; what it leaves at pads is zeroed."""
+    whiten = imported("trinity.algorithm.utils").masked_whiten
+    return blanked(whiten(values, mask.to(values.dtype), shift_mean), mask)
+
+
 def kl(log_prob: Tensor, ref_log_prob: Tensor, *, estimator: str) -> Tensor:
     """`calculate_kl` of one of its KL functions."""
     kl_fn = imported("trinity.algorithm.kl_fn.kl_fn")
@@ -68,7 +100,76 @@ def _foreign(name: str, function: Any, kind: str, **terms: Any) -> Foreign:
 
 
 K2_BIAS = Declared("Schulman's k2, which is biased to third order (joschu.net/blog/kl-approx)")
-CLAMP = {"clamped"}
+LENGTHS = Declared("each string's gradient is divided by its length (Dr. GRPO, 2503.20783)")
+NAN_SQUARED = Declared(
+    "NaN at a pad is left out of the sum, but not of its derivative; finite pads do not matter"
+)
+RATIO = {"on_policy_gradient", "unit_ratio"}
+CLIP = {"clip": (0.2, 0.25)}
+CLIPPED = {"clip_range_low": 0.2, "clip_range_high": 0.25}
+
+
+def _loss(module: str, name: str, mode: str, claims: set[str], facts: Any, **more: Any) -> Foreign:
+    return _foreign(
+        f"{name}, {mode}",
+        policy_loss,
+        "policy_loss",
+        claims=claims,
+        facts=facts,
+        settings={"module": module, "name": name, "mode": mode} | more,
+        preconditions=frozenset({"pads are clean"}),
+        declared={} if mode == "seq-mean-token-sum" else {"L1": LENGTHS},
+    )
+
+
+LOSSES = (
+    _loss(
+        "ppo_policy_loss",
+        "PPOPolicyLossFn",
+        "token-mean",
+        RATIO | {"clipped", "token_weights"},
+        CLIP | {"dual": 3.0, "weights": "token_mean"},
+        **CLIPPED,
+    ),
+    _loss(
+        "ppo_policy_loss",
+        "PPOPolicyLossFn",
+        "seq-mean-token-sum",
+        RATIO | {"clipped", "token_weights"},
+        CLIP | {"dual": 3.0, "weights": "sequence_sum"},
+        **CLIPPED,
+    ),
+    _loss(
+        "gspo_policy_loss",
+        "GSPOLossFn",
+        "seq-mean-token-mean",
+        RATIO | {"clipped"},
+        CLIP,
+        **CLIPPED,
+    ),
+    _loss(
+        "cispo_policy_loss",
+        "CISPOPolicyLossFn",
+        "token-mean",
+        {"on_policy_gradient", "token_weights"},
+        {"weights": "token_mean"},
+    ),
+    # the objective that its docstring states: at ratio 1 the gate has slope 1
+    _loss(
+        "sapo_policy_loss",
+        "SAPOPolicyLossFn",
+        "token-mean",
+        {"on_policy_gradient", "token_weights"},
+        {"weights": "token_mean"},
+    ),
+    _loss(
+        "topr_policy_loss",
+        "TOPRPolicyLossFn",
+        "token-mean",
+        {"on_policy_gradient", "token_weights"},
+        {"weights": "token_mean"},
+    ),
+)
 
 SUBJECTS = (
     _foreign(
@@ -131,5 +232,33 @@ SUBJECTS = (
         "kl",
         claims={"value", "zero_at_reference", "off_policy_gradient"},
         declared={"K3": Declared("its comment: the ratio is clamped to [0, 2] for stability")},
+    ),
+    *LOSSES,
+    *(
+        _foreign(
+            f"aggregate_loss, {mode}",
+            aggregate_loss,
+            "aggregation",
+            claims={"token_weights", "additive"},
+            facts={"weights": weights},
+            settings={"mode": mode},
+        )
+        for mode, weights in (
+            ("token-mean", "token_mean"),
+            ("seq-mean-token-mean", "sequence_mean"),
+            ("seq-mean-token-sum", "sequence_sum"),
+        )
+    ),
+    *(
+        _foreign(
+            f"masked_whiten, shift_mean={mean == 'removed'}",
+            masked_whiten,
+            "whitening",
+            claims={"standardised"},
+            facts={"ddof": 1, "mean": mean},
+            settings={"shift_mean": mean == "removed"},
+            declared={"U1-gradient": NAN_SQUARED},
+        )
+        for mean in ("removed", "kept")
     ),
 )

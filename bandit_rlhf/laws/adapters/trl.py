@@ -17,6 +17,7 @@ from bandit_rlhf.laws.adapters.trl_trainers import (
     entropy_from_logits,
     grpo_kl,
     grpo_loss,
+    kto_loss,
     reward_loss,
     rloo_loss,
 )
@@ -226,6 +227,13 @@ SUBJECTS = (
         claims={"value", "zero_at_reference", "non_negative"},
     ),
     *PREFERENCES,
+    _foreign(
+        "KTOTrainer",
+        kto_loss,
+        "unpaired_loss",
+        claims={"monotone", "value_at_zero", "shift_invariant", "no_leak"},
+        facts={"at_zero": 0.5},
+    ),
     _foreign(
         "RewardTrainer",
         reward_loss,

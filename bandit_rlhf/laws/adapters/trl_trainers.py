@@ -250,6 +250,41 @@ def dpo_loss(
     return compute(stand_in, lambda **_: outputs, batch, False)
 
 
+def kto_loss(
+    log_prob: Tensor, ref_log_prob: Tensor, desirable: Tensor, reference_point: Tensor
+) -> Tensor:
+    """`KTOTrainer._compute_loss` with beta = 0.5, one string a batch; the KL it would estimate."""
+    compute: Any = imported("trl.trainer.kto_trainer").KTOTrainer._compute_loss
+    point = reference_point.reshape(1)
+    losses = log_prob.new_zeros(len(log_prob))
+    for at in range(len(log_prob)):
+        token = log_prob[at].reshape(1, 1)
+        outputs = SimpleNamespace(
+            log_probs=token, entropy=token.detach(), mean_logits=token.detach()
+        )
+        stand_in = _trainer(
+            beta=0.5,
+            calculate_KL=True,
+            desirable_weight=1.0,
+            loss_type="kto",
+            precompute_ref_logps=True,
+            undesirable_weight=1.0,
+            _compute_kl_logps=lambda *_: point,
+        )
+        ids = token.new_ones((1, 2)).long()
+        batch = {
+            "input_ids": ids,
+            "attention_mask": ids,
+            "completion_mask": ids,
+            "label": desirable[at].reshape(1),
+            "ref_logps": ref_log_prob[at].detach().reshape(1),  # found without gradients
+            "ref_KL_logps": point.new_zeros(1),
+        }
+        loss = compute(stand_in, lambda answer=outputs, **_: answer, batch, False)
+        losses = losses.index_add(0, ids.new_tensor([at]), loss.reshape(1))
+    return losses
+
+
 def _stacked(first: Tensor, second: Tensor) -> Tensor:
     """Chosen ones above rejected ones."""
     pairs = len(first)
