@@ -15,7 +15,7 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -37,7 +37,7 @@ Model = TypeVar("Model", NeuralPolicy, RewardModel)
 
 
 @dataclass(frozen=True, eq=False)
-class Checkpoint:
+class Checkpoint(Generic[Model]):
     """What a file held.
 
     Args:
@@ -46,7 +46,7 @@ class Checkpoint:
         state: further tensors by name, such as an optimiser's.
     """
 
-    model: NeuralPolicy | RewardModel
+    model: Model
     step: int
     state: dict[str, Tensor]
 
@@ -88,7 +88,7 @@ def save(
     return path
 
 
-def load(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> Checkpoint:
+def load(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> Checkpoint[Any]:
     """Read what `save` wrote.
 
     Raises:
@@ -123,7 +123,7 @@ def load(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> Ch
     return Checkpoint(model, step, state)
 
 
-def restore(path: str | os.PathLike[str], like: Model) -> Checkpoint:
+def restore(path: str | os.PathLike[str], like: Model) -> Checkpoint[Model]:
     """Read a checkpoint that must match a given model in everything but its parameters.
 
     Raises:

@@ -53,7 +53,7 @@ class ExpertIteration:
             got = f"kept is {self.kept}"
             raise ValueError(_check.complaint(got, f"at most draws = {self.draws}", where))
 
-    def collect(self, policy: NeuralPolicy, generator: torch.Generator, step: int) -> Strings:
+    def collect(self, policy: NeuralPolicy, generator: torch.Generator) -> Strings:
         """The best strings of each drawn prompt."""
         weights = prompt_weights(policy, self.prompt_law, "ExpertIteration")
         law = torch.as_tensor(weights, device=policy.device)

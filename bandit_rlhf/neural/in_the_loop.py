@@ -114,6 +114,6 @@ class NeuralSteps:
             torch_optimiser.load_state_dict(deepcopy(state.memory))
         generator = torch.Generator(device=policy.device).manual_seed(int(rng.integers(2**62)))
         learner = self.learner(state, evidence)
-        for inner in range(self.inner):
-            take_step(policy, learner, generator, torch_optimiser, self.optimiser, inner + 1)
+        for _ in range(self.inner):
+            take_step(policy, learner, generator, torch_optimiser, self.optimiser)
         return state.moved(policy, memory=torch_optimiser.state_dict())

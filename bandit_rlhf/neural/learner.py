@@ -9,7 +9,8 @@ looks changes nothing, and a run that was interrupted goes on bit by bit from it
 """
 
 import os
-from collections.abc import Collection, Iterator
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -20,6 +21,7 @@ from torch import Tensor
 
 from bandit_rlhf import _check
 from bandit_rlhf.neural import checkpoint
+from bandit_rlhf.neural.checkpoint import Checkpoint
 from bandit_rlhf.neural.judge import Judge, Measures
 from bandit_rlhf.neural.policy import NeuralPolicy
 
@@ -33,7 +35,7 @@ class Learner(Protocol):
         """Steps of the optimiser on each collection."""
         ...
 
-    def collect(self, policy: NeuralPolicy, generator: torch.Generator, step: int) -> Any:
+    def collect(self, policy: NeuralPolicy, generator: torch.Generator) -> Any:
         """Strings, or whatever else the loss needs; without gradients."""
         ...
 
@@ -168,7 +170,8 @@ def train(
         steps: collections, each followed by the learner's updates.
         optimiser: None: Adam.
         seed: of everything random.
-        marks: steps that are measured; None: some forty, evenly spread, and always the last.
+        marks: steps that are measured, those beyond `steps` never come; None: some forty, evenly
+            spread. The last always is.
         checkpoints: where to write policy, optimiser and generator; None: nowhere.
         resume: a checkpoint of the same training to go on from; the rounds before it are not
             yielded again.
@@ -176,7 +179,9 @@ def train(
     Raises:
         Interrupted: a reward that is NaN or infinite, an infinite KL or a loss that is not finite;
             the message names step, row of the batch, string and value. Checkpoints stay.
-        ValueError: a wrong argument.
+        FileNotFoundError: at once, no checkpoint to resume from.
+        ValueError: at once, a wrong argument; a checkpoint of another policy, without the state
+            of a training, or with nothing left to do.
     """
     where = "neural.train"
     steps = _check.integer_at_least("steps", steps, 1, where)
@@ -185,34 +190,39 @@ def train(
     marks = {*marks, steps}
     policy = policy.copy()
     generator = torch.Generator(device=policy.device).manual_seed(seed)
-    first, state = 0, None
-    if resume is not None:
-        found = checkpoint.restore(resume, policy)
-        assert isinstance(found.model, NeuralPolicy)
-        policy, first, state = found.model, found.step, found.state
-        generator.set_state(state["generator"].cpu())
     settings = Optimiser() if optimiser is None else optimiser
-    torch_optimiser = settings.of(policy)
-    if state is not None:
-        _set_state(torch_optimiser, state)
-    value: float | None = None
-    for step in range(first, steps + 1):
-        try:
-            if step > first:
-                value = take_step(policy, learner, generator, torch_optimiser, settings, step)
-                if checkpoints is not None and step % checkpoints.every == 0:
-                    kept = _state(torch_optimiser) | {"generator": generator.get_state()}
-                    checkpoint.save(checkpoints.path(step), policy, step=step, state=kept)
-            if (step in marks or step == first) and not (resume is not None and step == first):
-                yield _round(step, policy, judge, seed, value)
-        except ValueError as error:
-            raise _interrupted(error, step, checkpoints) from error
+    if resume is None:
+        first, torch_optimiser = 0, settings.of(policy)
+        marks.add(0)
+    else:
+        found = _resumable(resume, policy, steps)
+        policy, first = found.model, found.step
+        generator.set_state(found.state["generator"].cpu())
+        torch_optimiser = settings.of(policy)
+        _set_state(torch_optimiser, found.state)
+        marks.discard(first)  # it was yielded before
+
+    def rounds() -> Iterator[Round]:
+        value = None
+        for step in range(first, steps + 1):
+            try:
+                if step > first:
+                    value = take_step(policy, learner, generator, torch_optimiser, settings)
+                    if checkpoints is not None and step % checkpoints.every == 0:
+                        kept = _state(torch_optimiser) | {"generator": generator.get_state()}
+                        checkpoint.save(checkpoints.path(step), policy, step=step, state=kept)
+                reached = _round(step, policy, judge, seed, value) if step in marks else None
+            except ValueError as error:
+                raise _interrupted(error, step, checkpoints) from error
+            if reached is not None:
+                yield reached
+
+    return rounds()
 
 
-def last(rounds: Iterator[Round]) -> Round:
-    """The last round of a training."""
-    *_, round_ = rounds
-    return round_
+def last(rounds: Iterable[Round]) -> Round:
+    """The last round of a training; those before it are let go."""
+    return deque(rounds, maxlen=1).pop()
 
 
 def take_step(
@@ -221,7 +231,6 @@ def take_step(
     generator: torch.Generator,
     torch_optimiser: torch.optim.Optimizer,
     settings: Optimiser,
-    step: int,
 ) -> float:
     """Collect, then update a policy's parameters in place; the loss of the last update.
 
@@ -229,7 +238,7 @@ def take_step(
         ValueError: a loss that is not finite, and whatever the learner complains of.
     """
     with torch.no_grad():
-        collected = learner.collect(policy, generator, step)
+        collected = learner.collect(policy, generator)
     value = float("nan")
     for _ in range(learner.updates):
         torch_optimiser.zero_grad()
@@ -243,6 +252,21 @@ def take_step(
             torch.nn.utils.clip_grad_norm_(policy.network.parameters(), settings.largest_norm)
         torch_optimiser.step()
     return value
+
+
+def _resumable(
+    path: str | os.PathLike[str], policy: NeuralPolicy, steps: int
+) -> Checkpoint[NeuralPolicy]:
+    """A checkpoint from which a training can go on."""
+    found, where = checkpoint.restore(path, policy), "neural.train"
+    if "generator" not in found.state:
+        got = f"{str(path)!r} holds a policy alone"
+        do = "Start from it: train(checkpoint.load(path).model, ...)."
+        raise ValueError(_check.complaint(got, "one that train(checkpoints=...) wrote", where, do))
+    if found.step >= steps:
+        got = f"{str(path)!r} has seen {found.step} steps"
+        raise ValueError(_check.complaint(got, f"below steps = {steps}", where))
+    return found
 
 
 def _round(step: int, policy: NeuralPolicy, judge: Judge, seed: int, loss: float | None) -> Round:

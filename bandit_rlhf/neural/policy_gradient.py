@@ -113,7 +113,7 @@ class PolicyGradient:
         for name in ("groups", "draws", "updates"):
             _check.integer_at_least(name, getattr(self, name), 1, where)
 
-    def collect(self, policy: NeuralPolicy, generator: torch.Generator, step: int) -> Drawn:
+    def collect(self, policy: NeuralPolicy, generator: torch.Generator) -> Drawn:
         """Draw prompts and strings, and weigh them."""
         weights = prompt_weights(policy, self.prompt_law, "PolicyGradient")
         law = torch.as_tensor(weights, device=policy.device)
@@ -190,7 +190,7 @@ class ExactGradient:
             raise ValueError(_check.complaint(got, "above 0 everywhere", "ExactGradient", do))
         _check.non_negative("sequence_entropy", self.sequence_entropy, "ExactGradient")
 
-    def collect(self, policy: NeuralPolicy, generator: torch.Generator, step: int) -> None:
+    def collect(self, policy: NeuralPolicy, generator: torch.Generator) -> None:
         """Nothing: every string is summed over."""
 
     def loss(self, policy: NeuralPolicy, collected: None) -> Float[Tensor, ""]:

@@ -64,7 +64,7 @@ class PreferenceLearner:
         logs = [supported_log_probs(self.reference, side, where).sum(dim=1) for side in sides]
         object.__setattr__(self, "ref_log_probs", tuple(logs))
 
-    def collect(self, policy: NeuralPolicy, generator: torch.Generator, step: int) -> Tensor:
+    def collect(self, policy: NeuralPolicy, generator: torch.Generator) -> Tensor:
         """The indices of a random batch of pairs."""
         count = len(self.comparisons)
         order = torch.randperm(count, generator=generator, device=policy.device)

@@ -22,7 +22,7 @@ def test_what_is_kept_follows_the_best_of_n_law() -> None:
     learner = ExpertIteration(
         from_table(LETTERS, TABLE), prompt_law=[0.25, 0.75], groups=20_000, draws=3, kept=1
     )
-    kept = learner.collect(pi, torch.Generator().manual_seed(0), 1)
+    kept = learner.collect(pi, torch.Generator().manual_seed(0))
     prompts, ranks = kept.prompt.numpy(), kept.ranks().numpy()
     assert frequencies_fit(prompts, np.array([0.25, 0.75]))
     for prompt in range(2):
@@ -35,7 +35,7 @@ def test_the_kept_are_the_best_of_each_group() -> None:
     pi, proxy = policy(seed=3, prompts=PROMPTS), from_table(LETTERS, TABLE)
     every, some = (
         ExpertIteration(proxy, groups=50, draws=6, kept=kept).collect(
-            pi, torch.Generator().manual_seed(0), 1
+            pi, torch.Generator().manual_seed(0)
         )
         for kept in (6, 2)
     )

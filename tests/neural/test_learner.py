@@ -81,7 +81,7 @@ def test_plain_descent_moves_along_the_gradient() -> None:
     learner = rloo()
     rate, moved = 0.5, run(steps=1, optimiser=Optimiser(0.5, "sgd"))[-1].policy
     generator = torch.Generator().manual_seed(0)
-    loss = learner.loss(REF, learner.collect(REF, generator, 1))
+    loss = learner.loss(REF, learner.collect(REF, generator))
     slopes = torch.autograd.grad(loss, list(REF.network.parameters()), allow_unused=True)
     pairs = zip(REF.network.parameters(), moved.network.parameters(), slopes, strict=True)
     for before, after, g in pairs:
@@ -184,10 +184,11 @@ def test_an_infinite_kl_stops_the_training() -> None:
 
 def test_a_loss_that_is_not_finite_is_named() -> None:
     class Broken:
-        updates = 1
+        updates, calls = 1, 0
 
-        def collect(self, policy, generator, step):
-            return step
+        def collect(self, policy, generator):
+            self.calls += 1
+            return self.calls
 
         def loss(self, policy, collected):
             value = sum(p.sum() for p in policy.network.parameters())
@@ -208,6 +209,13 @@ def test_wrong_arguments_are_refused(tmp_path: Path) -> None:
         Checkpoints(tmp_path, every=0)
     with pytest.raises(FileNotFoundError, match="there is no file"):
         run(resume=tmp_path / "absent.safetensors")
-    reward = checkpoint.save(tmp_path / "other.safetensors", policy(width=4))
+    bare = checkpoint.save(tmp_path / "bare.safetensors", REF, step=3)
+    with pytest.raises(ValueError, match="holds a policy alone"):
+        train(REF, rloo(), JUDGE, steps=20, seed=0, resume=bare)  # at once, not at the first round
+    done = Checkpoints(tmp_path, every=2)
+    run(steps=2, checkpoints=done)
+    with pytest.raises(ValueError, match="has seen 2 steps, but should be below steps = 2"):
+        run(steps=2, resume=done.path(2))
+    other = checkpoint.save(tmp_path / "other.safetensors", policy(width=4))
     with pytest.raises(ValueError, match="the architecture in"):
-        run(resume=reward)
+        run(resume=other)

@@ -94,7 +94,7 @@ def test_batches_are_of_different_pairs() -> None:
     ref = policy(seed=1)
     learner = PreferenceLearner(ref, population(), batch=10)
     generator = torch.Generator().manual_seed(0)
-    first, second = (learner.collect(ref, generator, step) for step in (1, 2))
+    first, second = (learner.collect(ref, generator) for _ in range(2))
     assert len(set(first.tolist())) == 10
     assert set(first.tolist()) != set(second.tolist())
 
