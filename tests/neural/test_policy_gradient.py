@@ -19,6 +19,7 @@ from bandit_rlhf.neural import (
 from tests.neural_worlds import (
     LETTERS,
     every_group,
+    frequencies_fit,
     gradient,
     policy,
     random_table,
@@ -28,6 +29,8 @@ from tests.neural_worlds import (
 TABLE = random_table(LETTERS, 1, seed=0)
 PROXY = from_table(LETTERS, TABLE)
 BETA, TAU = 0.3, 0.2
+PROMPTS = (("x",), ("y",))
+PROMPT_LAW = np.array([0.3, 0.7])
 
 
 def expected_update(pi: NeuralPolicy, learner: PolicyGradient) -> np.ndarray:
@@ -94,6 +97,24 @@ def test_control_biased_updates_are_told_apart(name: str) -> None:
     assert np.abs(found - wanted).max() > 1e-3
 
 
+def test_prompts_come_by_their_law_and_strings_by_the_policy() -> None:
+    pi = policy(seed=1, prompts=PROMPTS)
+    learner = PolicyGradient(
+        pi,
+        from_table(LETTERS, random_table(LETTERS, 2, seed=0)),
+        prompt_law=PROMPT_LAW,
+        groups=10_000,
+        draws=2,
+    )
+    drawn = learner.collect(pi, torch.Generator().manual_seed(0)).strings
+    pairs = drawn.prompt.reshape(-1, 2)
+    assert torch.equal(pairs[:, 0], pairs[:, 1])
+    prompts, ranks = drawn.prompt.numpy(), drawn.ranks().numpy()
+    assert frequencies_fit(prompts[::2], PROMPT_LAW)
+    for prompt in range(2):
+        assert frequencies_fit(ranks[prompts == prompt], pi.string_law()[prompt])
+
+
 def test_the_mean_of_the_group_scales_the_gradient() -> None:
     pi, ref = policy(seed=1), policy(seed=2)
     found = expected_update(pi, learner(ref, beta=BETA, advantage=advantage.dr_grpo))
@@ -131,9 +152,7 @@ def test_the_exact_gradient_is_that_of_finite_differences() -> None:
 
 
 WORLD = Language(("a", "b"), 3, "$")
-PROMPTS = (("x",), ("y",))
 WORLD_TABLE = random_table(WORLD, 2, seed=3)
-PROMPT_LAW = np.array([0.3, 0.7])
 
 
 def to_the_optimum(learn, rate: float, steps: int, tau: float = 0.0) -> tuple[float, float]:
