@@ -1,8 +1,9 @@
-(** Where the bandit and the token MDP part: small worlds, computed over the rationals.
+(** Where the bandit and the token MDP part: small worlds, in rational numbers.
 
     Theorems 28 (discount), 29 (a user's coin), 30 (length-normalised losses), 31 (a wrong critic)
     and 32 (Gibbs optimism on dialogues). In each, one assumption of the equivalence is dropped
-    and a number says what it costs. *)
+    and a rational number says what it costs. The numbers are elements of any ordered field: of
+    the rationals, and of the reals. *)
 
 From mathcomp Require Import all_ssreflect all_algebra ring.
 From BanditRlhf Require Import Bandit OffPolicy.
@@ -36,20 +37,35 @@ Proof. by rewrite /discounted !expr1n !mul1r. Qed.
 
 (** The strings of 1 to 8 tokens, that of l tokens earning l/8: as long as gamma is between 0 and
     7/8, one token less than the longest is preferred. *)
-Theorem discount_threshold (gamma : rat) : 0 < gamma ->
-  (discounted gamma 8 (8%:R / 8%:R) < discounted gamma 7 (7%:R / 8%:R) <-> gamma < 7%:R / 8%:R).
+Theorem discount_threshold (R : realFieldType) (gamma : R) : 0 < gamma ->
+  (discounted gamma 8 (8 / 8) < discounted gamma 7 (7 / 8) <-> gamma < 7 / 8).
 Proof.
-move=> g0; rewrite /discounted divff // mulr1 exprSr.
+move=> g0; rewrite /discounted divff ?pnatr_eq0 // mulr1 exprSr.
 by rewrite ltr_pmul2l ?exprn_gt0.
 Qed.
 
-(** At gamma = 7/10 the string of three tokens is the best of them: 5/8 of reward is given away. *)
-Theorem discount_gives_away (l : 'I_8) : let gamma : rat := 7%:R / 10%:R in
-  discounted gamma l.+1 (l.+1%:R / 8%:R) <= discounted gamma 3 (3%:R / 8%:R) /\
-  1 - 3%:R / 8%:R = 5%:R / 8%:R :> rat.
+(** At gamma = 7/10 the string of three tokens is the best of them, of any length: of eight tokens,
+    5/8 of the reward are given away. *)
+Theorem discount_gives_away (R : realFieldType) (l : nat) :
+  discounted (7 / 10 : R) l.+1 (l.+1%:R / 8) <= discounted (7 / 10) 3 (3 / 8).
 Proof.
-split; last by [].
-by case: l => -[|[|[|[|[|[|[|[|//]]]]]]]] l8; vm_compute.
+pose gamma : R := 7 / 10; pose f l := discounted gamma l.+1 (l.+1%:R / 8).
+have step k : f k.+1 - f k = gamma ^+ k * (7 * k.+2%:R - 10 * k.+1%:R) / 80.
+  rewrite /f /discounted /= exprS; move: (gamma ^+ k) k.+1%:R k.+2%:R => g a b.
+  rewrite /gamma; by field.
+have scale k : 0 <= gamma ^+ k / 80 by rewrite !(divr_ge0, exprn_ge0, ler0n).
+have up k : (k < 2)%N -> f k <= f k.+1.
+  move=> k2; rewrite -subr_ge0 step mulrAC mulr_ge0 // subr_ge0 -!natrM ler_nat.
+  by case: k k2 => [|[|//]].
+have down k : (2 <= k)%N -> f k.+1 <= f k.
+  move=> k2; rewrite -subr_le0 step mulrAC mulr_ge0_le0 // subr_le0 -!natrM ler_nat.
+  case: k k2 => [|[|k]] // _; rewrite -[k.+4]addn4 -[k.+3]addn3 !mulnDr.
+  by rewrite leq_add // leq_mul2r orbT.
+suff all k : f (k + 2)%N <= f 2%N.
+  case: l => [|[|l]]; last by rewrite -[l.+2]addn2; apply: all.
+    exact: (le_trans (up 0%N isT) (up 1%N isT)).
+  exact: (up 1%N isT).
+elim: k => // k; apply: le_trans; rewrite addSn; apply: down; exact: leq_addl.
 Qed.
 
 End Discount.
@@ -88,12 +104,12 @@ Qed.
 End UserCoin.
 
 (** Theorem 29, a fair coin. The closed loop earns 1, every string and every law of strings 1/2. *)
-Theorem user_coin : closed_loop (half01 rat_realFieldType) id = 1 /\
-  forall strings, open_loop (half01 rat_realFieldType) strings = 1 / 2.
+Theorem user_coin (R : realFieldType) : closed_loop (half01 R) id = 1 /\
+  forall strings, open_loop (half01 R) strings = 1 / 2.
 Proof.
 split=> [|strings]; first exact: (user_coin_closed_loop _).1.
 rewrite -[RHS](mean_const strings); apply: eq_mean => -[first []];
-  by rewrite mean_coin /repeats /=; vm_compute.
+  by rewrite mean_coin /repeats /=; field.
 Qed.
 
 Section TwoCoins.
@@ -111,13 +127,15 @@ Definition coins : law R [finType of bool * bool] := Law coins_ge0 coins_sum1.
 Lemma mean_coins (f : bool * bool -> R) : mean coins f =
   (f (true, true) + f (true, false) + f (false, true) + f (false, false)) / 4.
 Proof.
-rewrite /mean -(pair_bigA _ (fun a b => 1 / 4 * f (a, b))) /= !big_bool /=; by field.
+transitivity (\sum_a \sum_b 1 / 4 * f (a, b)).
+  by rewrite pair_bigA; apply: eq_bigr => -[].
+by rewrite !big_bool /=; field.
 Qed.
 
 End TwoCoins.
 
 Section LengthNormalisation.
-Let R : realFieldType := rat_realFieldType.
+Variable R : realFieldType.
 
 (** A word is "a", [true], or the end, [false], with even chances: the strings are the bare end,
     "a" with an end, and "aa". After an end the second toss is not looked at. *)
@@ -138,19 +156,22 @@ Definition mean_update (f : bool * bool -> R) : R * R :=
 Theorem length_normalisation_reverses :
   [/\ mean (coins R) worth = 9 / 10,
       mean_update worth = (1 / 20, 0),
-      mean_update (fun w => worth w / tokens w) = (- 3 / 40, 0) &
-      mean_update (fun w => (worth w - 9 / 10) / tokens w) = (1 / 80, 0)].
+      mean_update (fun w => worth w / tokens w) = (- (3 / 40), 0) &
+      mean_update (fun w => (worth w - 9 / 10) / tokens w) = (3 / 80, 0)].
 Proof.
-by split; rewrite /mean_update !mean_coins;
-  [| congr (_, _) | congr (_, _) | congr (_, _)]; apply/eqP; vm_compute.
+split; rewrite ?/mean_update !mean_coins /worth /tokens /score_first /score_second /=
+  ?mulr1n ?mulr0n;
+  [| congr (_, _) | congr (_, _) | congr (_, _)]; by field.
 Qed.
 
 (** Theorem 30, equal rewards. Where every string earns 1 there is nothing to learn, and the
     normalised loss teaches to end. *)
 Theorem length_normalisation_teaches_length :
-  mean_update (fun=> 1) = (0, 0) /\ mean_update (fun w => 1 / tokens w) = (- 1 / 8, 0).
+  mean_update (fun=> 1) = (0, 0) /\ mean_update (fun w => 1 / tokens w) = (- (1 / 8), 0).
 Proof.
-by split; rewrite /mean_update !mean_coins; congr (_, _); apply/eqP; vm_compute.
+by split; rewrite /mean_update !mean_coins /tokens /score_first /score_second /=
+  ?mulr1n ?mulr0n;
+  congr (_, _); field.
 Qed.
 
 (** The expected reward where "a" is the first word with chance p rises with p. *)
@@ -159,7 +180,7 @@ Theorem writing_on_earns (p q : R) (p01 : 0 <= p <= 1) (q01 : 0 <= q <= 1) : p <
 Proof.
 move=> pq; rewrite !mean_coin /worth /= -subr_gt0.
 rewrite (_ : _ - _ = (q - p) / 5); last by field.
-by rewrite divr_gt0 ?subr_gt0.
+by rewrite divr_gt0 ?subr_gt0 ?ltr0n.
 Qed.
 
 End LengthNormalisation.
@@ -182,21 +203,20 @@ Proof.
 have e : right_gradient = 1 / 4.
   rewrite /right_gradient /policy_gradient /return_to_go mean_coin.
   rewrite !(@big_ltn _ _ _ 0) // !(@big_ltn _ _ _ 1) // !big_geq //.
-  rewrite /said_score /said_reward /=; by field.
+  rewrite /said_score /said_reward /= ?mulr1n ?mulr0n; by field.
 split=> //; case: (gae_instance R) => -[grow cs ks kv] [v0 cd ke e0].
 have := gae_gradient_bias lambda grow cs ks kv v0 cd ke e0.
 rewrite -/(wrong_update lambda) -/right_gradient e => /(canRL (subrK _)) ->.
 rewrite !(@big_ltn _ _ _ 0) // !(@big_ltn _ _ _ 1) // !big_geq // subnn expr0 mean_coin.
-rewrite /said_score /said_error /=; by field.
+rewrite /said_score /said_error /= ?mulr1n ?mulr0n; by field.
 Qed.
 
 End WrongCritic.
 
-(** Theorem 31, computed at lambda = 0, 1/2 and 1. *)
-Example wrong_critic_computed :
-  [/\ wrong_update (0 : rat) = - 1 / 4, wrong_update (1 / 2 : rat) = 0 &
-      wrong_update (1 : rat) = 1 / 4].
-Proof. by split; rewrite (wrong_critic _).2; apply/eqP; vm_compute. Qed.
+(** Theorem 31, at lambda = 0, 1/2 and 1. *)
+Theorem wrong_critic_computed (R : realFieldType) :
+  [/\ wrong_update (0 : R) = - (1 / 4), wrong_update (1 / 2 : R) = 0 & wrong_update (1 : R) = 1 / 4].
+Proof. by split; rewrite (wrong_critic _).2; field. Qed.
 
 Section Weighted.
 Variables (R : realFieldType) (T : finType) (p : law R T) (w : T -> R).
@@ -264,7 +284,7 @@ Qed.
 End Dialogues.
 
 Section Optimism.
-Let R : realFieldType := rat_realFieldType.
+Variable R : realFieldType.
 
 (** The agent takes a safe 0.6, [false], or lets the user toss a fair coin, [true], for 1 or 0. *)
 Definition earns (w : bool * bool) : R := if w.1 then (w.2)%:R else 6 / 10.
@@ -273,10 +293,10 @@ Definition earns (w : bool * bool) : R := if w.1 then (w.2)%:R else 6 / 10.
 Definition boltzmann (w : bool * bool) : R := if w.1 then (if w.2 then 1024 else 1) else 64.
 
 Lemma boltzmann_gt0 w : 0 < boltzmann w.
-Proof. by case: w => -[] []. Qed.
+Proof. by case: w => -[] []; rewrite /boltzmann /= ?ltr01 ?ltr0n. Qed.
 
-Lemma boltzmann_exp w : boltzmann w ^+ 10 = 1024 ^+ (if w.1 then (if w.2 then 10 else 0) else 6).
-Proof. by case: w => -[] []; apply/eqP; vm_compute. Qed.
+Lemma boltzmann_exp w : boltzmann w ^+ 10 = 1024 ^+ (if w.1 then (if w.2 then 10 else 0) else 6)%N.
+Proof. by case: w => -[] []; rewrite /boltzmann /=; ring. Qed.
 
 (** The expected reward where the agent gambles with chance [g] and the coin is fair. *)
 Definition earned (g : R) : R := g * (1 / 2) + (1 - g) * (6 / 10).
@@ -289,13 +309,16 @@ Theorem gibbs_optimism : let gibbs := weighted (coins R) boltzmann_gt0 in
       dice (coins R) true true = 1 / 2 &
       earned (choice gibbs true) < earned (choice (coins R) true) < earned (32 / (32 + 64))].
 Proof.
-have Z : mean (coins R) boltzmann = 1153 / 4 by rewrite mean_coins; apply/eqP; vm_compute.
+have Z : mean (coins R) boltzmann = 1153 / 4 by rewrite mean_coins /boltzmann /=; field.
 have c : choice (weighted (coins R) boltzmann_gt0) true = 1025 / 1153.
-  by rewrite /choice big_bool /= Z; apply/eqP; vm_compute.
-have half : choice (coins R) true = 1 / 2 by rewrite /choice big_bool; apply/eqP; vm_compute.
-split=> //; rewrite ?c ?half; last by vm_compute.
-  by rewrite /dice c /= Z; apply/eqP; vm_compute.
-by rewrite /dice half; apply/eqP; vm_compute.
+  by rewrite /choice big_bool /= Z /boltzmann /=; field.
+have half : choice (coins R) true = 1 / 2 by rewrite /choice big_bool /=; field.
+split=> //; rewrite ?c ?half.
+- by rewrite /dice c /= Z /boltzmann /=; field.
+- by rewrite /dice half /=; field.
+rewrite -subr_gt0 -[X in _ && X]subr_gt0 /earned.
+rewrite (_ : _ - _ = 897 / 23060); last by field.
+by rewrite (_ : _ - _ = 1 / 60) ?divr_gt0 ?ltr01 ?ltr0n //; field.
 Qed.
 
 End Optimism.
