@@ -143,9 +143,12 @@ class Interrupted(ValueError):
     """
 
     def __init__(self, message: str, step: int, checkpoint: Path | None) -> None:
-        super().__init__(message)
+        super().__init__(message, step, checkpoint)  # all three, so that processes can send it
         self.step = step
         self.checkpoint = checkpoint
+
+    def __str__(self) -> str:
+        return self.args[0]
 
 
 def train(

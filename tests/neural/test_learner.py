@@ -1,5 +1,6 @@
 """The loop: deterministic, resumable bit by bit, and what was written stays when it breaks."""
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +154,8 @@ def test_a_reward_that_breaks_names_step_row_and_value_and_checkpoints_stay(
     assert f"is {value}, but should be finite [PolicyGradient, row 3 of 8 in the batch" in message
     assert "The checkpoint of step 10 stays." in message
     assert caught.value.step == 13
+    sent = pickle.loads(pickle.dumps(caught.value))  # as between the processes of a sweep
+    assert (str(sent), sent.step, sent.checkpoint) == (message, 13, written.path(10))
     assert caught.value.checkpoint == written.path(10)
     assert written.steps() == [5, 10]
     stayed = checkpoint.load(written.path(10))
