@@ -9,6 +9,9 @@ from jaxtyping import install_import_hook
 
 CI = bool(os.environ.get("CI"))
 
+# Arrays here are small: a second thread of torch or BLAS only takes turns with the first.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 ALLOWED_SKIPS: tuple[str, ...] = ()
 """Reasons of skips that CI accepts, word for word: what no machine of CI can ever provide."""
 

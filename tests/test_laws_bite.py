@@ -19,7 +19,15 @@ from bandit_rlhf.laws.judging import PROFILES, claims_of, verdict
 from bandit_rlhf.laws.subject import Subject
 from bandit_rlhf.laws.verdict import Status
 
-SEEDS = replace(PROFILES["dev"], points=100, seconds=60.0)
+SEEDS = replace(PROFILES["dev"], points=100, seconds=250.0)
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A law's time limit is for users who wait; a busy machine must fail nothing here."""
+    monkeypatch.setitem(PROFILES, "dev", replace(PROFILES["dev"], seconds=200.0))
+
+
 HOLDS = {Status.PASS, Status.DECLARED, Status.NOT_APPLICABLE, Status.PRECONDITION}
 
 

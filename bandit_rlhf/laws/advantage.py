@@ -143,7 +143,7 @@ def _degenerate(source: Source) -> Case:
 
 
 def _binary(source: Source) -> Case:
-    return {"p": source.law("p", 3), "n": source.integer("n", 2, 4)}
+    return {"p": source.law("p", 3), "n": source.integer("n", 2, 3)}
 
 
 def _count(source: Source) -> Case:
@@ -265,7 +265,7 @@ LAWS = (
         theorem=("19",),
         draw=_binary,
         body=binary_weight,
-        battery=({"n": 2}, {"n": 4}),
+        battery=({"n": 2}, {"n": 3}),
         facts=("ddof", "epsilon"),
     ),
     Law(

@@ -163,7 +163,7 @@ LAWS = (
         "the closed form",
         _one,
         gradient,
-        theorem=("42",),
+        theorem=("1",),
         battery=({"vocabulary": 3},),
         differentiates=True,
         rounding=512.0,

@@ -8,7 +8,7 @@ One law object a kind, made by the same function, so that ids stay those of the 
 
 import numpy as np
 
-from bandit_rlhf.laws.gradient import grad
+from bandit_rlhf.laws.gradient import slope
 from bandit_rlhf.laws.kinds import KINDS
 from bandit_rlhf.laws.law import Body, Case, Law
 from bandit_rlhf.laws.source import Source
@@ -37,12 +37,12 @@ def pads_ignored(f, arrays, pad):
     return results(dirty), results(clean), 1 + sum(np.abs(x).sum() for x in arrays[:-1])
 
 
-def pads_without_gradient(f, arrays, pad):
-    """U1: pads have no gradient, and make none elsewhere."""
+def pads_without_gradient(f, arrays, pad, direction):
+    """U1: pads have no gradient, and make none elsewhere: the slope along a generic direction."""
     mask = arrays[-1]
-    clean = grad(f, 0, *replaced(arrays, mask, 0.0))
-    dirty = grad(f, 0, *replaced(arrays, mask, pad))
-    return dirty, np.where(mask, clean, 0.0), 1 + np.abs(clean).sum()
+    clean = slope(f, 0, direction * mask, *replaced(arrays, mask, 0.0))
+    dirty = slope(f, 0, direction, *replaced(arrays, mask, pad))
+    return dirty, clean, 1 + np.abs(clean) + np.abs(direction).sum()
 
 
 def zero_at_pads(f, arrays, pad):
@@ -87,6 +87,13 @@ def _arrays(kind: str, source: Source) -> Case:
 
 def _padded(kind: str, source: Source) -> Case:
     return {**_arrays(kind, source), "pad": source.choice("pad", (1000.0, float("nan")))}
+
+
+def _leaning(kind: str, source: Source) -> Case:
+    case = _padded(kind, source)
+    shape = case["arrays"][-1].shape
+    direction = 1 + np.arange(shape[0] * shape[1]).reshape(shape) % 5 / 4
+    return case | {"direction": direction}
 
 
 def _wider(kind: str, source: Source) -> Case:
@@ -152,7 +159,7 @@ LAWS = (
             r"\partial f/\partial x_t=0\ \text{where}\ m_t=0",
             "zero at pads, the same gradient elsewhere",
             pads_without_gradient,
-            _padded,
+            _leaning,
             battery=PADS,
             differentiates=True,
             precondition="pads are clean",
