@@ -77,7 +77,8 @@ class Regulariser:
 def token_entropy_payoff(policy: TabularPolicy) -> Float[np.ndarray, "prompt string"]:
     """The derivative of the mean token entropy in the law of strings, up to a constant.
 
-    It is the sum over tokens of the last bracket of this module's formula; 0 where pi has no mass.
+    It is the sum over tokens of the last bracket of this module's formula; where pi has no mass it
+    means nothing.
     """
     language = policy.language
     log_probs = policy.log_probs()

@@ -103,6 +103,10 @@ def test_rungs_start_from_the_reference() -> None:
     second = ladder.step(ladder.step(state, evidence, RNG), evidence, RNG)
     alone = Tilt((1.0,)).step(state, evidence, RNG)
     np.testing.assert_array_equal(reached(second).string_law(), reached(alone).string_law())
+    draws = BestOfN((4, 2))
+    second = draws.step(draws.step(state, evidence, RNG), evidence, RNG)
+    alone = BestOfN((2,)).step(state, evidence, RNG)
+    np.testing.assert_array_equal(reached(second).string_law(), reached(alone).string_law())
 
 
 @pytest.mark.parametrize("beta", [0.0, -1.0])

@@ -1,6 +1,7 @@
 """DPO and chi-PO: slopes of the house's losses, and where descent settles."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from bandit_rlhf import preference_loss
 from bandit_rlhf.annotator import Person, every_question, expected_comparisons
 from bandit_rlhf.comparisons import Comparisons
 from bandit_rlhf.loop.ladder import tilted
-from bandit_rlhf.loop.preference_descent import Loss, PreferenceDescent
+from bandit_rlhf.loop.preference_descent import Logits, Loss, PreferenceDescent
 from bandit_rlhf.loop.state import Evidence, State, as_tabular
 from bandit_rlhf.loop.string_law import from_log_law
 from bandit_rlhf.policy import TabularPolicy
@@ -29,18 +30,64 @@ def settled(learner: PreferenceDescent, rows: Comparisons, world: World = WORLD)
     return as_tabular(learner.step(state, evidence, RNG).policy)
 
 
-@pytest.mark.parametrize("loss", ["dpo", "chi-po"])
-def test_slopes_are_those_of_the_house_s_loss(loss: Loss) -> None:
-    learner = PreferenceDescent(loss, beta=0.3, step_size=1.0)
-    log_ref, own = WORLD.reference.string_log_law(), WORLD.policy.string_log_law()
-    named = {"dpo": preference_loss.dpo, "chi-po": preference_loss.chi_po}[loss]
-    assert ROWS.prompt is not None
-    assert ROWS.weight is not None
-    won, lost = (ROWS.prompt, ROWS.winner), (ROWS.prompt, ROWS.loser)
+NAMED = {
+    "dpo": preference_loss.dpo,
+    "chi-po": preference_loss.chi_po,
+    "bounded": partial(preference_loss.chi_po, bound=0.2),
+}
+LEARNERS = {
+    "dpo": PreferenceDescent("dpo", beta=0.3, step_size=1.0),
+    "chi-po": PreferenceDescent("chi-po", beta=0.3, step_size=1.0),
+    "bounded": PreferenceDescent("chi-po", beta=0.3, step_size=1.0, bound=0.2),
+}
+
+
+def mean_loss(name: str, logs: np.ndarray) -> float:
+    """The house's loss of all comparisons under log-probabilities [prompt, string]."""
+    rows, log_ref = ROWS, WORLD.reference.string_log_law()
+    assert rows.prompt is not None
+    assert rows.weight is not None
+    won, lost = (rows.prompt, rows.winner), (rows.prompt, rows.loser)
+    losses = NAMED[name](logs[won], logs[lost], log_ref[won], log_ref[lost], beta=0.3)
+    return float((rows.weight * losses).sum() / rows.weight.sum())
+
+
+@pytest.mark.parametrize("logits", ["token", "string"])
+@pytest.mark.parametrize("name", NAMED)
+def test_a_descent_is_the_gradient_of_the_loss(name: str, logits: Logits) -> None:
+    """In the logits that are moved, by finite differences of the house's loss."""
+    step = 1e-6
+    policy, learner = WORLD.policy, replace(LEARNERS[name], logits=logits)
+    at = State(policy, WORLD.reference, WORLD.bandit.prompt_law)
+    evidence = Evidence(np.zeros_like(WORLD.bandit.reward_table()), ROWS)
+    moved = as_tabular(replace(learner, step_size=1e-4).step(at, evidence, RNG).policy)
+
+    def at_logits(change: np.ndarray) -> np.ndarray:
+        if logits == "string":
+            scores = policy.string_log_law() + change
+            return from_log_law(WORLD.language, WORLD.prompts, scores).string_log_law()
+        shifted = TabularPolicy(WORLD.language, WORLD.prompts, policy.logits + change)
+        return shifted.string_log_law()
+
+    shape = policy.string_log_law().shape if logits == "string" else policy.logits.shape
+    gradient = np.zeros(shape)
+    for cell in np.ndindex(shape):
+        push = np.zeros(shape)
+        push[cell] = step
+        rise = mean_loss(name, at_logits(push)) - mean_loss(name, at_logits(-push))
+        gradient[cell] = rise / (2 * step)
+    expected = at_logits(-1e-4 * gradient)
+    change = moved.string_log_law() - policy.string_log_law()
+    np.testing.assert_allclose(change, expected - policy.string_log_law(), rtol=0, atol=1e-11)
+    assert np.abs(change).max() > 1e-7
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_slopes_are_those_of_the_house_s_loss(name: str) -> None:
+    learner, own = LEARNERS[name], WORLD.policy.string_log_law()
 
     def value(logs: np.ndarray) -> float:
-        losses = named(logs[won], logs[lost], log_ref[won], log_ref[lost], beta=0.3)
-        return float((ROWS.weight * losses).sum() / ROWS.weight.sum())  # pyright: ignore
+        return mean_loss(name, logs)
 
     slopes = learner.slopes(WORLD.policy, WORLD.reference, ROWS)
     for cell in np.ndindex(own.shape):

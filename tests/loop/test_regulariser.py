@@ -59,6 +59,17 @@ def test_the_payoff_is_the_derivative_in_the_law(terms: Regulariser) -> None:
         assert slope == pytest.approx(payoff[string] - law @ payoff, abs=1e-5)
 
 
+def test_where_the_policy_has_no_mass_the_payoff_is_the_reward() -> None:
+    world = random_world(seed=9)
+    logits = world.policy.logits.copy()
+    logits[:, 0] = -np.inf
+    policy = TabularPolicy(world.language, world.prompts, logits)
+    reward, outside = world.bandit.reward_table(), policy.string_law() == 0
+    payoff = TERMS.payoff(policy, world.reference, reward)
+    np.testing.assert_array_equal(payoff[outside], reward[outside])
+    assert (payoff[~outside] != reward[~outside]).all()
+
+
 def test_without_terms_the_payoff_is_the_reward() -> None:
     world = random_world(seed=8)
     reward = world.bandit.reward_table()

@@ -56,6 +56,11 @@ def test_until_falling_waits_as_long_as_it_is_told() -> None:
     assert best_round(path(), lambda one: one.gold).step == top
 
 
+def test_a_score_that_does_not_rise_counts_as_falling() -> None:
+    kept = list(until_falling(path(), lambda one: 1.0, patience=2))
+    assert [one.step for one in kept] == [0, 1, 2]
+
+
 def test_validation_is_an_unbiased_win_rate() -> None:
     """Beside P(policy's string preferred) + half of ties, summed over all pairs of strings."""
     last = list(path())[2]
