@@ -25,6 +25,7 @@ from experiments.experiment import Plan, grid
 from experiments.judging import Judgement, all_of, at_least, at_most, undecided
 from experiments.lab import curves, words
 from experiments.lab.dials import Dials, Proxy, fit_proxy
+from experiments.lab.drawing import legend_below
 from experiments.lab.reading import by_seed, enough, falls, interval, said, set_to, where
 from experiments.lab.world import draw_world
 from experiments.yardstick import Yardstick
@@ -220,9 +221,10 @@ def draw(table: pl.DataFrame) -> Figure:
         draw_gold(row[0], here.filter(where(method="natural")))
         draw_stops(row[1], here.filter(where(method="natural")))
         draw_off(row[2], here)
-        row[0].set_title(f"{tier}: gold along steps")
-        row[1].set_title(f"{tier}: best stop")
-        row[2].set_title(f"{tier}: off the Gibbs path")
+        row[0].set_title("gold along steps")
+        row[1].set_title("best stop")
+        row[2].set_title("off the Gibbs path")
+        row[0].set_ylabel(f"{tier}\ngold gain, sd")
     return figure
 
 
@@ -238,8 +240,8 @@ def draw_gold(axes: Axes, table: pl.DataFrame) -> None:
         axes.plot(mean["setting"][top], mean["gold"][top], "o", mfc="none", color=look["color"])
     axes.axhline(0, color="0.6", lw=0.5, zorder=0)
     axes.set_xscale("log")
-    axes.set(xlabel="step of natural gradient", ylabel="gold gain, sd")
-    axes.legend(fontsize="xx-small", loc="best")
+    axes.set(xlabel="step of natural gradient")
+    legend_below(axes, 0.5)
 
 
 def draw_stops(axes: Axes, table: pl.DataFrame) -> None:
@@ -269,5 +271,5 @@ def draw_off(axes: Axes, table: pl.DataFrame) -> None:
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_ylim(1e-17, 10)
-    axes.set(xlabel="step", ylabel="largest difference of a prob.")
+    axes.set(xlabel="step", ylabel=r"largest $|\Delta$ probability$|$")
     axes.legend(fontsize="xx-small", loc="center right")

@@ -22,9 +22,9 @@ from experiments.experiment import Plan
 from experiments.judging import Judgement, all_of, at_least, undecided
 from experiments.lab import arena
 from experiments.lab.dials import Dials
+from experiments.lab.drawing import DISTANCE
 from experiments.lab.reading import (
     DIALS,
-    DISTANCE,
     OFF,
     alone,
     enough,

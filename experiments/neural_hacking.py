@@ -18,6 +18,7 @@ from experiments.experiment import Plan, grid
 from experiments.judging import Judgement, all_of, at_least, undecided
 from experiments.lab.curves import marks
 from experiments.lab.dials import Dials
+from experiments.lab.drawing import DISTANCE
 from experiments.lab.reading import by_seed, enough, falls, interval, said, set_to
 
 NETWORKS = {"counts": "linear in counts", "gru": "GRU"}
@@ -89,7 +90,7 @@ def draw(table: pl.DataFrame) -> Figure:
     for axes, (network, name) in zip(panels, NETWORKS.items(), strict=True):
         draw_paths(axes, of(table, network))
         axes.set_title(f"reward model: {name}")
-        axes.set_xlabel(r"$d=\sqrt{\mathrm{KL}}$, in $\sqrt{\mathrm{nats}}$")
+        axes.set_xlabel(DISTANCE)
     panels[0].set_ylabel("gain, sd under ref")
     panels[0].legend(fontsize="x-small", loc="upper left")
     return figure

@@ -21,6 +21,7 @@ import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 from scipy.stats import rankdata
 
 from bandit_rlhf import objective
@@ -31,6 +32,7 @@ from experiments.experiment import Plan
 from experiments.judging import Judgement, all_of, at_least, undecided
 from experiments.lab import curves, words
 from experiments.lab.dials import Dials, Proxy, fit_proxy
+from experiments.lab.drawing import DISTANCE, legend_above
 from experiments.lab.reading import by_seed, enough, interval, said, set_to, where
 from experiments.lab.world import draw_world
 
@@ -61,21 +63,21 @@ class Config:
     tier: str = "enumerable"  # enumerable, words, or control: the atom alone
     source: str = "misspecification"  # which error: a key of SETTINGS
     horizon: int = 7  # tokens
-    worlds: int = 4  # enumerable worlds a seed, whose mean is judged
+    worlds: int = 2  # enumerable worlds, or draws in the word world, whose mean is judged
     betas: tuple[float, ...] = BETAS  # weights of the KL term, in sd of gold
 
 
-def plans(horizon: int, worlds: int, length: int) -> tuple[Config, ...]:
+def plans(horizon: int, worlds: int, length: int, draws: int) -> tuple[Config, ...]:
     """Every source on both tiers, and the control."""
     small = tuple(Config("enumerable", source, horizon, worlds) for source in SETTINGS)
-    large = tuple(Config("words", source, length, 1) for source in SETTINGS)
+    large = tuple(Config("words", source, length, draws) for source in SETTINGS)
     return (*small, *large, Config("control", "heavy errors", 0, 0, ()))
 
 
 SWEEP = {
-    "smoke": Plan(plans(4, 1, 8), seeds=2),
-    "quick": Plan(plans(7, 4, 32), seeds=10),
-    "full": Plan(plans(8, 8, 32), seeds=20),
+    "smoke": Plan(plans(4, 1, 8, 1), seeds=2),
+    "quick": Plan(plans(7, 2, 32, 3), seeds=10),
+    "full": Plan(plans(8, 4, 32, 6), seeds=20),
 }
 
 
@@ -87,15 +89,18 @@ def run(config: Config, seed: int) -> list[dict[str, Any]]:
     if config.tier == "control":
         return [atom(exponent) for exponent in range(1, 17)]
     dials = Dials(**SETTINGS[config.source])
-    if config.tier == "words":
-        if dials.misspecification:
-            dials = dials.turned("misspecification", 1.0)
-        proxy = words.fit_words(dials, seed, horizon=config.horizon)
-        return [{"world": 0, **row} for row in word_rows(config, proxy, seed)]
+    if config.tier == "words" and dials.misspecification:
+        dials = dials.turned("misspecification", 1.0)
     rows = []
     for number in range(seed * config.worlds, (seed + 1) * config.worlds):
-        proxy = fit_proxy(draw_world(number, config.horizon), dials, number)
-        rows += [{"world": number, **row} for row in enumerable_rows(config, proxy)]
+        if config.tier == "words":
+            lattice_proxy = words.fit_words(dials, number, horizon=config.horizon)
+            found = word_rows(config, lattice_proxy, number)
+        else:
+            found = enumerable_rows(
+                config, fit_proxy(draw_world(number, config.horizon), dials, number)
+            )
+        rows += [{"world": number, **row} for row in found]
     return rows
 
 
@@ -305,7 +310,8 @@ def draw(table: pl.DataFrame) -> Figure:
         ),
         strict=True,
     ):
-        draw_bounds(axes, chosen(table, "policy", tier, source), f"{tier}: {source}")
+        name = "misspecified" if source == "misspecification" else source
+        draw_bounds(axes, chosen(table, "policy", tier, source), f"{tier}: {name}")
     draw_control(panels[1, 2], table)
     return figure
 
@@ -322,8 +328,9 @@ def draw_strings(axes: Axes, table: pl.DataFrame, tier: str) -> None:
         axes.plot(mean["surprise"], mean["rms"], **style.series(index), label=source)
     axes.set_yscale("log")
     axes.set(xlabel=r"$-\ln\,\mathrm{ref}(y)$, nats", ylabel="rms error, sd under ref")
-    axes.set_title(f"{tier}: errors of strings")
-    axes.legend(fontsize="xx-small", loc="best")
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.set_title(f"{tier}: by string")
+    legend_above(axes, 0.6)
 
 
 def draw_bounds(axes: Axes, table: pl.DataFrame, title: str) -> None:
@@ -341,9 +348,9 @@ def draw_bounds(axes: Axes, table: pl.DataFrame, title: str) -> None:
     for index, (column, label) in enumerate(names.items()):
         look = {**style.series(index), "marker": None}
         axes.plot(mean["distance"], mean[column], label=label, **look)
-    axes.set_ylim(0, 2.5 * mean["by_kl"].to_numpy().max())
-    axes.set(xlabel=r"$d=\sqrt{\mathrm{KL}}$, in $\sqrt{\mathrm{nats}}$", ylabel="error, sd")
-    axes.legend(fontsize="xx-small", loc="upper left")
+    axes.set_ylim(0, 1.2 * mean["by_kl"].to_numpy().max())
+    axes.set(xlabel=DISTANCE, ylabel="error collected, sd")
+    legend_above(axes, 0.6)
 
 
 def draw_control(axes: Axes, table: pl.DataFrame) -> None:
@@ -363,4 +370,4 @@ def draw_control(axes: Axes, table: pl.DataFrame) -> None:
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set(xlabel="KL, nats", ylabel="error collected, sd")
-    axes.set_title("control: an atom of falling mass")
+    axes.set_title("control: falling atom")

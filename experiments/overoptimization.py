@@ -19,6 +19,7 @@ from experiments.experiment import Plan, grid
 from experiments.judging import Judgement, all_of, at_least, at_most, undecided
 from experiments.lab import arena, curves
 from experiments.lab.dials import Dials
+from experiments.lab.drawing import DISTANCE, legend_below
 from experiments.lab.reading import (
     by_seed,
     enough,
@@ -207,17 +208,17 @@ def draw(table: pl.DataFrame) -> Figure:
         draw_methods(row[0], here.filter(set_to(comparisons=most, degree=1)))
         tilted = here.filter(where(method="tilt"))
         draw_ladder(row[1], tilted.filter(set_to(degree=1)), "comparisons", "N = {:,}")
-        row[0].set_title(f"{tier}: methods, N = {most:,}")
-        row[1].set_title(f"{tier}: comparisons")
+        row[0].set_title(f"methods, N = {most:,}")
+        row[1].set_title("comparisons")
         if tier == "enumerable":
             draw_ladder(row[2], tilted.filter(set_to(comparisons=most)), "degree", "degree {}")
-            row[2].set_title(f"{tier}: size of the RM")
+            row[2].set_title("size of the reward model")
         else:
             draw_criteria(row[2], table)
         for axes in row[: 3 if tier == "enumerable" else 2]:
             axes.axhline(0, color="0.6", lw=0.5, zorder=0)
-            axes.set_xlabel(r"$d=\sqrt{\mathrm{KL}}$, in $\sqrt{\mathrm{nats}}$")
-        row[0].set_ylabel("gold gain, sd")
+            axes.set_xlabel(DISTANCE)
+        row[0].set_ylabel(f"{tier}\ngold gain, sd")
     return figure
 
 
@@ -249,7 +250,7 @@ def draw_methods(axes: Axes, table: pl.DataFrame) -> None:
                 axes.plot(at, fitted(at), color=look["color"], ls=lines[form], lw=0.8)
     for form, formula in (("square", "$d(a-bd)$"), ("logarithm", r"$d(a-b\,\ln\,d)$")):
         axes.plot([], [], color="0.4", ls=lines[form], lw=0.8, label=formula)
-    axes.legend(fontsize="xx-small", loc="best")
+    legend_below(axes, 0.8, columns=2)
 
 
 def draw_ladder(axes: Axes, table: pl.DataFrame, field: str, label: str) -> None:
@@ -262,7 +263,7 @@ def draw_ladder(axes: Axes, table: pl.DataFrame, field: str, label: str) -> None
         axes.plot(path["distance"], path["gold"], label=label.format(value), **look)
         turn = goodhart.turn(path)
         axes.plot(turn.peak_distance, turn.peak, "o", mfc="none", ms=5, color=look["color"])
-    axes.legend(fontsize="xx-small", loc="best")
+    legend_below(axes, 0.5)
 
 
 def draw_criteria(axes: Axes, table: pl.DataFrame) -> None:
@@ -281,7 +282,7 @@ def draw_criteria(axes: Axes, table: pl.DataFrame) -> None:
             named = tier if method == "tilt" else None
             axes.plot(gains.mean(), height, look["marker"], color=look["color"], label=named)
     axes.set_yticks(range(len(METHODS)), list(METHODS.values()), fontsize="x-small")
-    axes.set_ylim(len(METHODS) - 0.5, -0.9)
+    axes.set_ylim(len(METHODS) + 0.4, -0.6)
     axes.set_xlabel(r"AIC: square less logarithm")
-    axes.set_title("Which form fits")
-    axes.legend(fontsize="xx-small", loc="best")
+    axes.set_title("which form fits")
+    axes.legend(fontsize="xx-small", loc="lower left", ncols=2)

@@ -221,7 +221,7 @@ def judge(table: pl.DataFrame) -> Judgement:
 def draw(table: pl.DataFrame) -> Figure:
     """A row a tier: the terms against misspecification, comparisons and steps."""
     figure = style.figure(rows=2, columns=3, height_to_width=0.95)
-    panels = figure.subplots(2, 3, sharey="row")
+    panels = figure.subplots(2, 3)
     for row, (tier, most) in zip(panels, TIERS.items(), strict=True):
         here = table.filter(set_to(tier=tier))
         if here.is_empty():

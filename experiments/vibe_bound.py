@@ -29,6 +29,7 @@ from experiments import style, word_world
 from experiments.experiment import Plan, grid
 from experiments.judging import Judgement, all_of, at_least, at_most, undecided
 from experiments.lab import curves
+from experiments.lab.drawing import DISTANCE, legend_above
 from experiments.lab.reading import by_seed, enough, interval, said, set_to
 from experiments.lab.words import VOCABULARY, words
 from experiments.lab.world import World, draw_world, standardised
@@ -206,12 +207,12 @@ def draw(table: pl.DataFrame) -> Figure:
         draw_gains(row[0], here.filter(set_to(correlation=CORRELATION)))
         draw_slack(row[1], here.filter(set_to(correlation=CORRELATION)))
         draw_correlations(row[2], here.filter(set_to(error="repetition")))
-        row[0].set_title(rf"{tier}: $\rho$ = {CORRELATION}")
-        row[1].set_title(rf"{tier}: slack, $\rho$ = {CORRELATION}")
-        row[2].set_title(f"{tier}: repetition")
+        row[0].set_title(rf"gold, $\rho$ = {CORRELATION}")
+        row[1].set_title(rf"slack, $\rho$ = {CORRELATION}")
+        row[2].set_title("error: repetition")
         for axes in row:
-            axes.set_xlabel(r"$d=\sqrt{\mathrm{KL}}$, in $\sqrt{\mathrm{nats}}$")
-        row[0].set_ylabel("gain, sd")
+            axes.set_xlabel(DISTANCE)
+        row[0].set_ylabel(f"{tier}\ngain, sd")
     return figure
 
 
@@ -234,7 +235,7 @@ def draw_gains(axes: Axes, table: pl.DataFrame) -> None:
         if error == "repetition":
             promised = CORRELATION * path["proxy"]
             axes.plot(path["distance"], promised, ":", color="0.4", label=r"$\rho\times$ proxy")
-    axes.legend(fontsize="xx-small", loc="best")
+    legend_above(axes, 0.5, columns=2)
 
 
 def draw_slack(axes: Axes, table: pl.DataFrame) -> None:
@@ -249,7 +250,7 @@ def draw_slack(axes: Axes, table: pl.DataFrame) -> None:
     axes.set_yscale("log")
     axes.set_ylim(1e-3, 1e2)
     axes.set_ylabel("gold less guarantee, sd")
-    axes.legend(fontsize="xx-small", loc="best")
+    legend_above(axes, 0.4, columns=2)
 
 
 def draw_correlations(axes: Axes, table: pl.DataFrame) -> None:
@@ -263,5 +264,5 @@ def draw_correlations(axes: Axes, table: pl.DataFrame) -> None:
         axes.plot(path["distance"], path["gold"], label=rf"$\rho$ = {rho}", **look)
         axes.plot(path["distance"], path["guaranteed"], **{**look, "linewidth": 0.5})
         top = max(top, path["gold"].to_numpy().max())
-    axes.set_ylim(-1.5 * top, 1.3 * top)
-    axes.legend(fontsize="xx-small", loc="lower left", title="thin: guarantee", title_fontsize=5)
+    axes.set_ylim(-1.0 * top, 1.1 * top)
+    legend_above(axes, 0.6, title="thin: guarantee", title_fontsize="xx-small")

@@ -22,8 +22,6 @@ OFF: dict[str, float] = {
     "tail": 0.0,
 }
 """Where a dial does nothing."""
-DISTANCE = r"distance $\sqrt{\mathrm{KL}(\pi\,\Vert\,\mathrm{ref})}$, in $\sqrt{\mathrm{nats}}$"
-"""The label of every axis that shows how far a policy has moved."""
 
 
 def where(**values: Any) -> pl.Expr:

@@ -103,6 +103,7 @@ def tails(ratio, by_kl=100.0, control=True):
             "config.tier": tier,
             "config.source": source,
             "kl": 0.1,
+            "distance": 0.1**0.5,
             "collected": collected + 0.001 * seed,
             "by_chi": 100.0,
             "by_kl": by_kl,
