@@ -104,7 +104,9 @@ def judge(table: pl.DataFrame) -> Judgement:
             at_least(interval(lead), 0.0),
         ]
         worst.append(lead)
-        parts.append(f"{tier}: " + ", ".join(f"{d} {said(v)}" for d, v in by_dial.items()))
+        reach = single["misspecification"]["distance"].to_numpy().max()
+        shown = ", ".join(f"{dial} {said(values)}" for dial, values in by_dial.items())
+        parts.append(f"{tier}, up to d = {reach:.1f}: {shown}")
     if not verdicts:
         return undecided("no tier has each dial alone under two seeds or more")
     least = min(worst, key=lambda lead: lead.mean())
