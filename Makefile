@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo debate test lint bench figures matrix proofs clean
+.PHONY: help demo debate test lint bench figures matrix mutate proofs clean
 
 PYTHON ?= python3
 PROFILE ?= quick
@@ -34,6 +34,9 @@ lint: $(VENV)/.installed-dev ## ruff, pyright, import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports --no-logo
+
+mutate: $(VENV)/.installed-dev ## change one operator at a time in the estimators: do laws and tests notice?
+	$(BIN)/python -m tests.mutation
 
 bench: $(VENV)/.installed-dev ## measure speed and memory
 	@set -e; for file in benchmarks/[a-z]*.py; do echo "$$file"; $(BIN)/python "$$file"; done
