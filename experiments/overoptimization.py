@@ -212,7 +212,7 @@ def draw(table: pl.DataFrame) -> Figure:
         row[1].set_title("comparisons")
         if tier == "enumerable":
             draw_ladder(row[2], tilted.filter(set_to(comparisons=most)), "degree", "degree {}")
-            row[2].set_title("size of the reward model")
+            row[2].set_title("size of the RM")
         else:
             draw_criteria(row[2], table)
         for axes in row[: 3 if tier == "enumerable" else 2]:
@@ -283,6 +283,6 @@ def draw_criteria(axes: Axes, table: pl.DataFrame) -> None:
             axes.plot(gains.mean(), height, look["marker"], color=look["color"], label=named)
     axes.set_yticks(range(len(METHODS)), list(METHODS.values()), fontsize="x-small")
     axes.set_ylim(len(METHODS) + 0.4, -0.6)
-    axes.set_xlabel(r"AIC: square less logarithm")
+    axes.set_xlabel("AIC, square less log")
     axes.set_title("which form fits")
     axes.legend(fontsize="xx-small", loc="lower left", ncols=2)

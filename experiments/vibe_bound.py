@@ -250,7 +250,7 @@ def draw_slack(axes: Axes, table: pl.DataFrame) -> None:
     axes.set_yscale("log")
     axes.set_ylim(1e-3, 1e2)
     axes.set_ylabel("gold less guarantee, sd")
-    legend_above(axes, 0.4, columns=2)
+    axes.legend(fontsize="xx-small", loc="lower right")
 
 
 def draw_correlations(axes: Axes, table: pl.DataFrame) -> None:
