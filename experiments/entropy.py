@@ -43,7 +43,7 @@ from experiments.experiment import Plan, grid
 from experiments.lab import curves
 from experiments.lab.dials import Dials, fit_proxy
 from experiments.lab.needs import every_pair, frequent_pairs, holding, pass_at, within_reach
-from experiments.lab.tiers import exact_world, over_seeds
+from experiments.lab.tiers import exact_world, over_seeds, tiers_of
 from experiments.lab.world import World, draw_world
 from experiments.word_world import compare, deviation, fit_weights, mean
 
@@ -305,14 +305,17 @@ def measures(
 
 def draw(table: pl.DataFrame) -> Figure:
     """Entropy as reward rises, the exchange of one for the other, and the needs within reach."""
-    tier = table["tier"].unique(maintain_order=True).to_list()[-1]
-    rows = table.filter(pl.col("tier") == tier)
+    tiers = tiers_of(table)
+    tier = "words" if "words" in tiers else tiers[0]
+    rows, last = (table.filter(pl.col("tier") == one) for one in (tier, tiers[-1]))
     figure = style.figure(columns=2, height_to_width=0.9)
     left, middle, right = figure.subplots(1, 3)
     draw_paths(left, rows.filter(pl.col("row") == "path"))
-    draw_exchange(middle, rows.filter(pl.col("row") == "path"))
+    draw_exchange(middle, last.filter(pl.col("row") == "path"))
     draw_needs(right, rows.filter(pl.col("row") == "matched"))
-    left.set_title(f"Tier {tier}")
+    left.set_title(f"Tilts, {tier}")
+    middle.set_title(f"No regulariser, {tiers[-1]}")
+    right.set_title(f"Equal proxy reward, {tier}")
     return figure
 
 
@@ -345,7 +348,6 @@ def draw_exchange(axes: Axes, rows: pl.DataFrame) -> None:
     label = rf"${slope:.2g}\,e^H {level:+.2g}$"
     axes.plot(ends, slope * ends + level, color="0.4", lw=0.9, label=label)
     axes.set(xlabel="exp(mean token entropy)", ylabel="proxy gain (sd under ref)")
-    axes.set_title("Without a regulariser")
     axes.legend(fontsize="x-small")
 
 
@@ -363,5 +365,4 @@ def draw_needs(axes: Axes, rows: pl.DataFrame) -> None:
             axes.fill_between(TRIES, low, high, color=look["color"], alpha=0.2, lw=0)
     axes.set_xscale("log")
     axes.set(xlabel="strings tried, $k$", ylabel="pass@k of needs")
-    axes.set_title("At equal proxy reward")
     axes.legend(fontsize="xx-small")

@@ -339,7 +339,7 @@ def draw_answers(axes: Axes, table: pl.DataFrame) -> None:
             label=f"{quality:g}",
         )
     axes.axvline(0.5, color="0.6", lw=0.5, zorder=0)
-    axes.set(xlabel="confidence $p$", ylabel="share that answer", title="Penalty 1")
+    axes.set(xlabel="confidence $p$", ylabel="share that answer", title=r"Penalty $\lambda = 1$")
     axes.legend(title="caught", fontsize="x-small", title_fontsize="x-small")
 
 
@@ -354,12 +354,13 @@ def draw_thresholds(axes: Axes, table: pl.DataFrame) -> None:
         axes.plot(
             chosen["penalty"],
             chosen["switches_at"],
-            label=f"caught {quality:g}",
+            label=f"{quality:g} caught",
             **style.series(index),
         )
     axes.set(xlabel=r"penalty $\lambda$", ylabel="answers from $p$ =", title="Threshold")
-    axes.set_ylim(0, 1.02)
-    axes.legend(fontsize="x-small", loc="lower right")
+    axes.set_ylim(0, 1.6)
+    axes.set_yticks(np.linspace(0, 1, 6))
+    axes.legend(fontsize="x-small", loc="upper left", ncols=2, columnspacing=1)
 
 
 def draw_ratios(axes: Axes, table: pl.DataFrame) -> None:
@@ -375,6 +376,6 @@ def draw_ratios(axes: Axes, table: pl.DataFrame) -> None:
         axes.errorbar(x, y, yerr=(below, above), label=str(tier), capsize=2, **look)
     axes.axhline(1, color="0.6", lw=0.5, zorder=0)
     axes.set(xlabel="share of errors caught", ylabel="wrong claims, tuned / reference")
-    axes.set_title("Penalty 1")
+    axes.set_title(r"Penalty $\lambda = 1$")
     axes.set_ylim(bottom=0)
     axes.legend(fontsize="x-small")

@@ -313,6 +313,8 @@ def draw_escapes(axes: Axes, rows: pl.DataFrame) -> None:
     for index, tier in enumerate(tiers_of(rows)):
         chosen = rows.filter((pl.col("tier") == tier) & pl.col("vanilla").is_finite())
         for shift, learner in enumerate(("vanilla", "natural")):
+            if chosen[learner].null_count() == len(chosen):
+                continue
             look = style.series(2 * index + shift)
             axes.plot(
                 -chosen["log_reference"] / ten,
@@ -331,16 +333,20 @@ def draw_escapes(axes: Axes, rows: pl.DataFrame) -> None:
 
 
 def draw_passes(axes: Axes, rows: pl.DataFrame) -> None:
-    """The pass@k of the three policies, on the largest tier."""
-    tier = tiers_of(rows)[-1]
-    for index, policy in enumerate(("reference", "shared", "told")):
-        chosen = rows.filter((pl.col("tier") == tier) & (pl.col("policy") == policy))
-        means = chosen.group_by("tries").agg(pl.col("pass").mean()).sort("tries")
-        label = {"shared": "tuned", "told": "tuned, told which"}.get(policy, policy)
-        axes.plot(means["tries"], means["pass"], label=label, **style.series(index))
+    """The pass@k of the reference and of the tuned policy, on every tier."""
+    for index, tier in enumerate(tiers_of(rows)):
+        look = style.series(index)
+        for policy, line in (("reference", ":"), ("shared", "-")):
+            chosen = rows.filter((pl.col("tier") == tier) & (pl.col("policy") == policy))
+            means = chosen.group_by("tries").agg(pl.col("pass").mean()).sort("tries")
+            label = tier if policy == "shared" else None
+            axes.plot(means["tries"], means["pass"], color=look["color"], ls=line, label=label)
     axes.set_xscale("log")
-    axes.set(xlabel="strings tried, $k$", ylabel="pass@k", title=f"Many problems, {tier}")
-    axes.legend(fontsize="x-small")
+    axes.set(xlabel="strings tried, $k$", ylabel="pass@k", title="Many problems")
+    axes.set_ylim(top=1.55)
+    axes.set_yticks(np.linspace(0, 1, 6))
+    title = "tuned (dotted: reference)"
+    axes.legend(title=title, loc="upper left", fontsize="x-small", title_fontsize="x-small")
 
 
 def draw_nuclei(axes: Axes, rows: pl.DataFrame) -> None:

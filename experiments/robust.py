@@ -345,7 +345,7 @@ def draw(table: pl.DataFrame) -> Figure:
     """Gold against distance for every aggregation: errors by row, tiers by column."""
     tiers = tiers_of(table)
     figure = style.figure(rows=2, columns=2, height_to_width=0.75)
-    panels = figure.subplots(2, len(tiers), squeeze=False, sharey="row")
+    panels = figure.subplots(2, len(tiers), squeeze=False)
     for row, error in enumerate(ERRORS):
         for column, tier in enumerate(tiers):
             rows = table.filter((pl.col("tier") == tier) & (pl.col("error") == error))
@@ -354,21 +354,22 @@ def draw(table: pl.DataFrame) -> Figure:
         panels[row, 0].set_ylabel("gold gain (sd under ref)")
     for axes in panels[1]:
         axes.set_xlabel(r"$\sqrt{\mathrm{KL}}$, in $\sqrt{\mathrm{nats}}$")
-    panels[0, 0].legend(fontsize="xx-small", ncols=2, loc="lower left")
+    low, high = panels[0, -1].get_ylim()
+    panels[0, -1].set_ylim(low - 0.8 * (high - low), high)
+    panels[0, -1].legend(fontsize="xx-small", ncols=2, loc="lower center")
     return figure
 
 
 def draw_frontiers(axes: Axes, rows: pl.DataFrame) -> None:
     """Means over worlds and seeds; where linear, the weight average would hide the mean."""
-    methods = rows["method"].unique(maintain_order=True).to_list()
-    order = ["one", "mean", "worst case", "less variance", "lower bound", "chi-squared"]
-    order += ["weight average"] if rows["tier"][0] == "neural" else []
-    for method in order:
-        if method not in methods:
-            continue
-        chosen = rows.filter(pl.col("method") == method)
-        curve = chosen.group_by("beta").agg(pl.col("distance", "gold").mean()).sort("distance")
-        axes.plot(
-            curve["distance"], curve["gold"], label=method, **style.series(order.index(method))
-        )
+    methods = rows["method"].unique().to_list()
+    order = ("one", "mean", "worst case", "less variance", "lower bound", "chi-squared")
+    looks = {method: style.series(index) for index, method in enumerate(order)}
+    if rows["tier"][0] == "neural":
+        looks["weight average"] = {"color": "0.5", "linestyle": ":", "marker": "x"}
+    for method, look in looks.items():
+        if method in methods:
+            chosen = rows.filter(pl.col("method") == method)
+            curve = chosen.group_by("beta").agg(pl.col("distance", "gold").mean()).sort("distance")
+            axes.plot(curve["distance"], curve["gold"], label=method, ms=2.5, lw=0.9, **look)
     axes.axhline(0, color="0.6", lw=0.5, zorder=0)
