@@ -74,7 +74,7 @@ SWEEP = {
         seeds=2,
     ),
     "quick": Plan(plans(6, 4, (FEW, 1000, MANY)), seeds=10),
-    "full": Plan(plans(7, 8, (FEW, 200, 1000, 5000, MANY)), seeds=20),
+    "full": Plan(plans(7, 4, (FEW, 200, 1000, 5000, MANY)), seeds=20),
 }
 
 

@@ -77,7 +77,7 @@ def plans(horizon: int, worlds: int, length: int, draws: int) -> tuple[Config, .
 SWEEP = {
     "smoke": Plan(plans(4, 1, 8, 1), seeds=2),
     "quick": Plan(plans(7, 2, 32, 3), seeds=10),
-    "full": Plan(plans(8, 4, 32, 6), seeds=20),
+    "full": Plan(plans(8, 3, 32, 6), seeds=20),
 }
 
 

@@ -68,7 +68,7 @@ def plans(horizon: int, worlds: int, length: int, **fields: Any) -> tuple[Config
 SWEEP = {
     "smoke": Plan(plans(4, 1, 6, comparisons=(100, COMPARISONS), steps=(10, STEPS))[2:], seeds=2),
     "quick": Plan(plans(7, 4, 32), seeds=10),
-    "full": Plan(plans(8, 8, 32, comparisons=(50, 200, 1000, 5000, COMPARISONS)), seeds=20),
+    "full": Plan(plans(8, 2, 32, comparisons=(50, 200, 1000, 5000, COMPARISONS)), seeds=20),
 }
 
 
