@@ -62,9 +62,9 @@ SWEEP = {
     "quick": Plan((Config(), Config("words"), Config("neural", rounds=6)), seeds=10),
     "full": Plan(
         (
-            Config(rounds=40),
-            Config("words", rounds=40),
-            Config("neural", rounds=20, inner=40, width=16),
+            Config(rounds=30),
+            Config("words", rounds=30),
+            Config("neural", rounds=10, inner=40),
         ),
         seeds=20,
     ),

@@ -80,7 +80,7 @@ SWEEP = {
     "full": Plan(
         (
             *grid(Config, tier=("enumerable", "words"), targets=(40,), steps=(200,)),
-            Config("neural", targets=8, patience=3000),
+            Config("neural", targets=8, patience=1200),
         ),
         seeds=20,
     ),
