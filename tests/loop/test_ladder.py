@@ -25,7 +25,7 @@ def reached(state: State) -> TabularPolicy:
     return as_tabular(state.policy)
 
 
-@settings(max_examples=10)
+@settings(max_examples=8)
 @given(world=worlds())
 def test_tilting_is_the_soft_bellman_optimum(world: World) -> None:
     state, evidence = start(world)
@@ -87,7 +87,7 @@ def test_small_beta_stays_finite() -> None:
     np.testing.assert_array_equal(chosen, evidence.reward.max(axis=1))
 
 
-@settings(max_examples=10)
+@settings(max_examples=8)
 @given(world=worlds())
 def test_best_of_n_is_the_exact_one(world: World) -> None:
     state, evidence = start(world)

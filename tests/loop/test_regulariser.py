@@ -29,7 +29,7 @@ def objective(world: World, policy: TabularPolicy, terms: Regulariser) -> tree.T
     )
 
 
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(world=worlds())
 def test_the_payoff_s_policy_gradient_is_the_objective_s(world: World) -> None:
     reward = world.bandit.reward_table()
@@ -39,9 +39,7 @@ def test_the_payoff_s_policy_gradient_is_the_objective_s(world: World) -> None:
     np.testing.assert_allclose(gradient, expected, rtol=0, atol=1e-11)
 
 
-@pytest.mark.parametrize(
-    "terms", [Regulariser(beta=1.0), Regulariser(tau=1.0), Regulariser(token_tau=1.0), TERMS]
-)
+@pytest.mark.parametrize("terms", [TERMS, Regulariser(token_tau=1.0)])
 def test_the_payoff_is_the_derivative_in_the_law(terms: Regulariser) -> None:
     """d/de J((1-e) pi + e delta_y) = f(y) - E f, by finite differences in the law."""
     world = random_world(seed=7, prompt_law=(1.0,))

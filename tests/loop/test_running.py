@@ -1,5 +1,7 @@
 """The loop as a whole: what is asked, fitted and kept, the barrier, and bad input."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -66,7 +68,10 @@ def run(
     return list(rounds(bandit, WORLD.reference, learner, model, rng, survey=survey, steps=steps))
 
 
-USUAL: dict[Learner, list[Round]] = {learner: run(learner) for learner in LEARNERS}
+@cache
+def usual(learner: Learner) -> list[Round]:
+    """The path that several tests compare with; learners are values, so they are keys."""
+    return run(learner)
 
 
 def law(one: Round) -> np.ndarray:
@@ -75,7 +80,7 @@ def law(one: Round) -> np.ndarray:
 
 @pytest.mark.parametrize("learner", LEARNERS, ids=NAMES)
 def test_every_learner_walks_the_loop(learner: Learner) -> None:
-    path, again = USUAL[learner], run(learner)
+    path, again = usual(learner), run(learner)
     assert [one.step for one in path] == [0, 1, 2, 3]
     np.testing.assert_array_equal(law(path[0]), WORLD.reference.string_law())
     assert all(one.kl > 1e-6 for one in path[1:]), "it does not move"
@@ -92,7 +97,7 @@ def test_every_learner_walks_the_loop(learner: Learner) -> None:
 def test_the_true_reward_does_not_pass(learner: Learner) -> None:
     """With comparisons given, another true reward changes what is measured and nothing else."""
     other = ContextualBandit(BANDIT.language, BANDIT.prompts, BANDIT.prompt_law, -GOLD)
-    path = USUAL[learner]
+    path = usual(learner)
     for one, turned in zip(path, run(learner, bandit=other), strict=True):
         np.testing.assert_array_equal(law(one), law(turned))
         assert one.gold == -turned.gold
@@ -115,7 +120,7 @@ def test_a_constant_proxy_moves_nobody(learner: Learner) -> None:
         assert np.abs(law(one) - WORLD.reference.string_law()).max() < 1e-12
         assert one.constant_prompts == (0, 1)
         assert abs(one.kl) < 1e-12
-    assert USUAL[learner][-1].constant_prompts == ()
+    assert usual(learner)[-1].constant_prompts == ()
 
 
 def test_a_reward_that_turns_nan_in_mid_training() -> None:
