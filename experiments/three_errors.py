@@ -208,8 +208,9 @@ def judge(table: pl.DataFrame) -> Judgement:
         found.append(shares(rows))
         means = ", ".join(f"{term} {rows[term].mean():.3f}" for term in TERMS)
         lesser = sorted(set(table.filter(set_to(tier=tier))["config.misspecification"]))[:-1]
-        others = ", ".join(f"{said(shares(judged(table, tier, m)))} at {m}" for m in lesser)
-        parts.append(f"{tier}: share {said(found[-1])} ({others}); {means}")
+        others = [f"{said(shares(judged(table, tier, m)))} at m = {m}" for m in lesser]
+        share = ", ".join([f"{said(found[-1])} at m = {misspecification}", *others])
+        parts.append(f"{tier}: share {share}; {means}")
     if not found:
         return undecided(f"no rows under N = {COMPARISONS:,}, T = {STEPS} and two seeds or more")
     least = min(found, key=lambda share: float(share.mean()))
