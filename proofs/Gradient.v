@@ -281,7 +281,8 @@ End Grpo.
 Section Divergences.
 Variables (R : realType) (T : finType).
 Variables (pi : R -> law R T) (t : R) (dpi : T -> R) (ref : law R T).
-Hypotheses (pi_moves : moves pi t dpi) (pi_positive : positive (pi t)) (ref_positive : positive ref).
+Hypotheses (pi_moves : moves pi t dpi) (pi_positive : positive (pi t)).
+Hypothesis ref_positive : positive ref.
 
 (** Three estimates of KL(pi||ref) from one draw y of pi. *)
 Definition k1 (p q : law R T) y : R := ln (p y / q y).
