@@ -334,7 +334,7 @@ def draw_strings(axes: Axes, table: pl.DataFrame, tier: str) -> None:
 
 
 def draw_bounds(axes: Axes, table: pl.DataFrame, title: str) -> None:
-    """Error collected along the tilt, mean over seeds, under its three bounds."""
+    """Error collected along the tilt, mean over seeds, under its three bounds as far as seen."""
     names = {
         "collected": "collected",
         "by_kl": r"$\min_t\,(\mathrm{KL}+\Lambda(t))/t$",
@@ -345,10 +345,12 @@ def draw_bounds(axes: Axes, table: pl.DataFrame, title: str) -> None:
     if table.is_empty():
         return
     mean = table.group_by("setting").agg(pl.col("distance", *names).mean()).sort("distance")
+    top = 1.2 * mean["by_kl"].to_numpy().max()
     for index, (column, label) in enumerate(names.items()):
         look = {**style.series(index), "marker": None}
-        axes.plot(mean["distance"], mean[column], label=label, **look)
-    axes.set_ylim(0, 1.2 * mean["by_kl"].to_numpy().max())
+        shown = mean.filter(pl.col(column) <= top)
+        axes.plot(shown["distance"], shown[column], label=label, **look)
+    axes.set_ylim(0, top)
     axes.set(xlabel=DISTANCE, ylabel="error collected, sd")
     legend_above(axes, 0.6)
 

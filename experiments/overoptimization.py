@@ -285,4 +285,4 @@ def draw_criteria(axes: Axes, table: pl.DataFrame) -> None:
     axes.set_ylim(len(METHODS) + 0.4, -0.6)
     axes.set_xlabel("AIC, square less log")
     axes.set_title("which form fits")
-    axes.legend(fontsize="xx-small", loc="lower left", ncols=2)
+    axes.legend(fontsize="xx-small", loc="lower left", ncols=2, handletextpad=0.1)
