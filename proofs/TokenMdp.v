@@ -107,7 +107,8 @@ Lemma token_optimum_after r n s : ~~ has stops s ->
 Proof.
 elim: n s => [|n ih] s sn.
   by split=> [y|]; [rewrite mem_strings0 => /eqP ->|exists [::]; rewrite ?mem_strings0].
-have next a t : along (fun t => r (s ++ t)) (a :: t) = r s a + along (fun t => r (rcons s a ++ t)) t.
+have next a t : along (fun t => r (s ++ t)) (a :: t) =
+    r s a + along (fun t => r (rcons s a ++ t)) t.
   by rewrite /= cats0; congr (_ + _); apply: eq_along => u b; rewrite cat_rcons.
 have sna a : has stops (rcons s a) = stops a by rewrite has_rcons (negbTE sn) orbF.
 split=> [[|a y]|]; first by rewrite mem_stringsS.
