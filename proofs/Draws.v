@@ -173,7 +173,7 @@ rewrite -[X in X - _](mean_const p) -meanB; apply: eq_mean => y.
 by case: (right y); rewrite /= ?subrr ?subr0.
 Qed.
 
-(** The number of right draws is binomial. *)
+(** Theorem 19, the count. The number of right draws among n is binomial. *)
 Theorem count_right_binomial (phi : nat -> R) :
   mean (draws p n) (fun ys => phi (count_right ys))
     = \sum_(k < n.+1) 'C(n, k)%:R * chance ^+ k * (1 - chance) ^+ (n - k) * phi k.

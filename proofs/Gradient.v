@@ -389,10 +389,11 @@ Theorem k1_reward_gradient :
   mean (pi t) (fun y => k1 (pi t) ref y * score y) = 'D_1 (fun u => kl (pi u) ref) t.
 Proof. by rewrite (@derive_val _ _ _ _ _ _ _ kl_slope). Qed.
 
-(** Theorem 18, values. The mean of k1 is KL(pi||ref), and so is the mean of k3. *)
+(** Theorem 18, value of k1. The mean of k1 is KL(pi||ref), by definition. *)
 Theorem k1_mean : mean (pi t) (k1 (pi t) ref) = kl (pi t) ref.
 Proof. by []. Qed.
 
+(** Theorem 18, value of k3. The mean of k3 is KL(pi||ref) too. *)
 Theorem k3_mean : mean (pi t) (k3 (pi t) ref) = kl (pi t) ref.
 Proof.
 transitivity (\sum_y (pi t y * ln (pi t y / ref y) + (ref y - pi t y))); last first.

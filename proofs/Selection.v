@@ -102,7 +102,7 @@ Proof.
 by move=> l0; apply/eqP; rewrite eq_le mass_ge0 andbT -l0 mass_le_level.
 Qed.
 
-(** The rank of a string: how many strings have a lower reward. Ranks order strings as rewards do. *)
+(** The rank of a string: how many strings have a lower reward. Ranks order as rewards do. *)
 Definition rank y : nat := #|[set z | reward z < reward y]|.
 
 Lemma rank_le y z : reward y <= reward z -> (rank y <= rank z)%N.
@@ -292,7 +292,8 @@ Lemma best_of_n_ge0 y :
   0 <= (at_most (reward y) ^+ n - below (reward y) ^+ n) / level (reward y) * ref y.
 Proof.
 rewrite mulr_ge0 ?mass_ge0 // divr_ge0 ?level_ge0 // subr_ge0.
-by rewrite ler_expn2r ?nnegrE ?below_ge0 ?below_at_most // (le_trans _ (below_at_most _)) ?below_ge0.
+have F0 : 0 <= at_most (reward y) by apply: le_trans (below_at_most _); apply: below_ge0.
+by rewrite ler_expn2r ?nnegrE ?below_ge0 ?below_at_most.
 Qed.
 
 Lemma best_of_n_sum1 :
