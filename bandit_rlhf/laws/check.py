@@ -154,10 +154,11 @@ def _verified(verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
 
 def _compared(verdict: Verdict, answer: Any) -> Verdict:
     if not isinstance(answer, str):
-        got = np.broadcast_to(np.asarray(answer[0], dtype=float), np.shape(verdict.got))
-        if np.allclose(got, np.asarray(verdict.got, dtype=float), 1e-6, 1e-9, equal_nan=True):
+        told = np.asarray([verdict.got, verdict.expected], dtype=float)
+        shown = [np.broadcast_to(np.asarray(x, dtype=float), told.shape[1:]) for x in answer]
+        if np.allclose(shown, told, 1e-6, 1e-9, equal_nan=True):
             return verdict
-        answer = f"it gave {answer[0]}"
+        answer = f"it gave {answer[0]} for {answer[1]}"
     return replace(
         verdict, repro="", reading=f"{verdict.reading}; its program did not show it: {answer}"
     )

@@ -15,7 +15,7 @@ FINER = tuple(2.0**-k for k in (7, 9, 11, 13, 15))
 
 
 def numpy_slope(f, place, direction, *arrays, h=1 / 32):
-    """d/dt f(..., arrays[place] + t direction, ...) at t = 0."""
+    """d/dt of the sum of f(..., arrays[place] + t direction, ...) at t = 0."""
     total = 0.0
     for k, weight in enumerate((4 / 5, -1 / 5, 4 / 105, -1 / 280), start=1):
         up, down = list(arrays), list(arrays)
@@ -23,7 +23,7 @@ def numpy_slope(f, place, direction, *arrays, h=1 / 32):
             arrays[place] + k * h * direction,
             arrays[place] - k * h * direction,
         )
-        total = total + weight * (f(*up) - f(*down)) / h
+        total = total + weight * np.sum(f(*up) - f(*down)) / h
     return total
 
 
@@ -33,7 +33,7 @@ def numpy_grad(f, place, *arrays, h=1 / 32):
     for at in np.ndindex(result.shape):
         direction = np.zeros(result.shape)
         direction[at] = 1.0
-        result[at] = np.sum(numpy_slope(f, place, direction, *arrays, h=h))
+        result[at] = numpy_slope(f, place, direction, *arrays, h=h)
     return result
 
 

@@ -254,8 +254,9 @@ def _failed(
             return False
         return not other.holds and reading.category(other.got, other.expected) == wanted
 
-    case = law.draw(Source(shrunk(content, fails) if fails(content) else content))
-    smallest = finding(law, subject, case, facts)
+    content = shrunk(content, fails) if fails(content) else content
+    smallest = finding(law, subject, law.draw(Source(content)), facts)
+    case = law.draw(Source(content))  # again: the subject may have changed the first
     found = smallest if not smallest.holds else found
     sizes = ", ".join(f"{k} = {v}" for k, v in case.items() if isinstance(v, int))
     where = f" [{', '.join(filter(None, (sizes, subject.dtype, subject.backend)))}]"

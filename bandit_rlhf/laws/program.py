@@ -27,11 +27,16 @@ SECONDS = 60.0
 
 TORCH_GRAD = """\
 def grad(f, place, *arrays):
-    tensors = [torch.tensor(cast(x)) for x in arrays]
-    tensors[place].requires_grad_()
-    return torch.autograd.grad(
-        subject(*tensors{settings}).sum(), tensors[place], allow_unused=True, materialize_grads=True
-    )[0].numpy()"""
+    leaf = torch.tensor(cast(arrays[place]), requires_grad=True)
+    total = f(*arrays[:place], leaf, *arrays[place + 1 :], raw=True).sum()
+    if not total.requires_grad:
+        return np.zeros(arrays[place].shape)
+    return torch.autograd.grad(total, leaf, allow_unused=True, materialize_grads=True)[0].numpy()"""
+
+TORCH_ROWS = (
+    "        if raw:",
+    "            return torch.stack([f(*(x[i:i + 1] for x in arrays), raw=True) for i in rows])",
+)
 
 TORCH_SLOPE = """\
 def slope(f, place, direction, *arrays):
@@ -44,9 +49,11 @@ def program(law: Law, subject: Subject, case: Mapping[str, Any]) -> str | None:
     if path is None:
         return None
     needed = helpers(law.body)
-    parts = [*_subject_lines(subject, *path), *_sources(needed, subject), _source(law.body)]
-    call = ",\n".join(f"    {name}={literal(value)}" for name, value in case.items())
-    parts.append(f"got, expected, scale = {law.body.__name__}(\n    f,\n{call},\n)")
+    parts = [*_subject_lines(subject, *path), *_constants([*needed, law.body])]
+    parts += [*_sources(needed, subject), _source(law.body)]
+    call = ["f", *(f"{name}={literal(value)}" for name, value in case.items())]
+    inside = "".join(f"    {argument},\n" for argument in call)
+    parts.append(f"got, expected, scale = {law.body.__name__}(\n{inside})")
     parts.append('print("got     ", got)\nprint("expected", expected)')
     text = "\n".join(parts)
     torch = ["import torch"] if subject.backend == "torch" else []
@@ -156,6 +163,17 @@ def helpers(body: Callable[..., Any]) -> list[Callable[..., Any]]:
     return list(found.values())
 
 
+def _constants(functions: Sequence[Callable[..., Any]]) -> list[str]:
+    """Lines that define the arrays of the laws' modules that functions refer to."""
+    found = {
+        name: function.__globals__[name]
+        for function in map(inspect.unwrap, functions)
+        for name in _names(function.__code__)
+        if isinstance(function.__globals__.get(name), np.ndarray)
+    }
+    return [f"{name} = {literal(value)}" for name, value in found.items()]
+
+
 def _names(code: CodeType) -> list[str]:
     inner = [n for const in code.co_consts if isinstance(const, CodeType) for n in _names(const)]
     return [*code.co_names, *inner]
@@ -167,9 +185,8 @@ def _sources(functions: Sequence[Callable[..., Any]], subject: Subject) -> list[
     if not names & {"grad", "slope"}:
         return parts
     if subject.backend == "torch":
-        settings = _settings(subject)
         return [
-            TORCH_GRAD.format(settings=settings),
+            TORCH_GRAD,
             *([TORCH_SLOPE] if "slope" in names else []),
             *parts,
         ]
@@ -212,11 +229,12 @@ def _subject_lines(subject: Subject, module: str, name: str) -> list[str]:
         return [f"from {module} import {name} as f"]
     lines = [f"from {module} import {name} as subject"]
     lines += [*_imports_of(contract.settings.values()), *_cast_lines(subject)]
-    lines += ["def f(*arrays, **named):"]
+    lines += [f"def f(*arrays{', raw=False' if torch else ''}, **named):"]
     if contract.reduction != "none" and not subject.whole:
         lines += [
             "    if len(arrays[0]) > 1:",
             "        rows = range(len(arrays[0]))",
+            *(TORCH_ROWS if torch else ()),
             "        return np.array([f(*(x[i:i + 1] for x in arrays)) for i in rows])",
         ]
     if contract.mask == "pad" and "mask" in subject.kind.arguments:
@@ -233,6 +251,10 @@ def _subject_lines(subject: Subject, module: str, name: str) -> list[str]:
     lines += [f"    arrays = [{wrap} for x in arrays]"]
     lines += [f"    named = {{k: {wrap} for k, x in named.items()}}"]
     lines += [f"    answer = subject(*arrays, **named{_settings(subject)})"]
+    if torch:
+        first = "answer[0] if isinstance(answer, tuple) else answer"
+        sign = "" if contract.sign == 1 else f"{contract.sign} * "
+        lines += ["    if raw:", f"        return {sign}({first})"]
     return [*lines, *_answer_lines(subject)]
 
 

@@ -135,7 +135,7 @@ class Subject:
         """The derivative of the sum of its answer along a direction of one argument."""
         if self.backend == "torch":
             return float(np.sum(self.grad(place, *arrays) * direction))
-        return np.sum(numpy_slope(self, place, direction, *arrays, h=self.step))
+        return numpy_slope(self, place, direction, *arrays, h=self.step)
 
     def grad(self, place: int, *arrays: Any) -> np.ndarray:
         """The gradient of the sum of its answer in one argument."""

@@ -69,7 +69,7 @@ class _Pair:
     def slope(self, place: int, direction: np.ndarray, *arrays: Any) -> Any:
         if self.differentiable:
             return np.sum(self.grad(place, *arrays) * direction)
-        return np.sum(numpy_slope(self, place, direction, *arrays))
+        return numpy_slope(self, place, direction, *arrays)
 
     def _agreed(self, arrays: Any, named: Mapping[str, Any], place: int | None) -> Any:
         """What both answer, as a value or as the gradient in one place."""
