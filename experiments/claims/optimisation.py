@@ -173,7 +173,8 @@ CLAIMS: tuple[Claim, ...] = (
             "a single atom of the reference lets a policy collect an unbounded error of variance "
             "1 while KL goes to 0; and at a KL of 0.1 nats tilting collects at least twice as much "
             "of heavy (Cauchy) as of Gaussian errors of the same variance, in the enumerable world "
-            "and in the word world. Effect: that ratio in the tier where it is least."
+            "and in the word world. Effect: that ratio, its geometric mean over draws, in the tier "
+            "where it is least."
         ),
         null="what is collected at a given KL depends on the errors' variance alone: ratio 1.",
         experiment="out_of_distribution",
