@@ -289,7 +289,6 @@ def judge_heavy(table: pl.DataFrame) -> Judgement:
         parts.append(f"{tier} {ratios[-1][0]:.2f} [{low:.2f}, {high:.2f}]")
     if not ratios:
         return undecided("no tilts against Gaussian and heavy errors under two seeds or more")
-    least = min(ratios)
     verdict = all_of(at_least(ends, WORSE) for _, ends in ratios)
     if not shown:
         verdict = "refuted"
@@ -297,7 +296,8 @@ def judge_heavy(table: pl.DataFrame) -> Judgement:
         f"control: {last['collected']:.0f} sd at KL {last['kl']:.4f}; collected at KL = "
         f"{SMALL_KL}, heavy over Gaussian errors of one variance: {', '.join(parts)}"
     )
-    return Judgement(*least, verdict, measured)
+    effect, ends = min(ratios)
+    return Judgement(effect, ends, verdict, measured)
 
 
 def draw(table: pl.DataFrame) -> Figure:
