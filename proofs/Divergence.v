@@ -352,3 +352,12 @@ by rewrite gt_eqF.
 Qed.
 
 End Tilting.
+
+(** The hypotheses above can be met: a tilt lives where what it tilts does ([tilt_supported]), and
+    a constant reward is sub-Gaussian with any scale. *)
+Example sub_gaussian_instance (R : realType) (T : finType) (q : law R T) (c sigma : R) :
+  sub_gaussian q (fun _ => c) sigma.
+Proof.
+move=> l; under eq_bigr do rewrite mean_const subrr mulr0 expR0 mulr1.
+by rewrite mass_sum1 ln1 divr_ge0 ?ler0n // mulr_ge0 ?sqr_ge0.
+Qed.

@@ -13,7 +13,8 @@ COMMANDS = {
     "fit": "fit rewards to comparisons: leaderboard, intervals, and what to trust",
     "check": "judge an estimator by the laws of its kind",
     "laws": "list the laws, by kind",
-    "explain": "explain a law, with an estimator that breaks it",
+    "explain": "explain a law, with an estimator that breaks it, or a theorem",
+    "theorems": "list the theorems that Coq has checked",
     "certify": "find the objective that an estimator follows",
     "matrix": "judge the estimators of whole libraries: estimator x law",
 }
@@ -48,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words[:1] in ([], ["-h"], ["--help"]):
-        listed = (f"  {name:<10}{about}" for name, about in COMMANDS.items())
+        listed = (f"  {name:<10} {about}" for name, about in COMMANDS.items())
         print(USAGE.format(commands="\n".join(listed)), end="")
         return OK if words else CANNOT_RUN
     if words[0] not in COMMANDS:

@@ -182,7 +182,7 @@ LAWS = (
         "the same function with one draw less",
         _best,
         monotone,
-        theorem=("20",),
+        why_no_theorem="an inequality that is not among those proved: F^n falls in n",
         battery=TUPLES,
     ),
     _law(
