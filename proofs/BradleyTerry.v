@@ -165,7 +165,7 @@ Qed.
 
 End Rankings.
 
-(** Theorem 23. *)
+(** Theorem 23: how tuning amplifies preferences. *)
 Section Amplification.
 Variables (R : realType) (T : finType) (ref : law R T) (reward : T -> R) (beta : R).
 Hypothesis beta_gt0 : 0 < beta.

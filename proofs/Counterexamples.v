@@ -215,7 +215,8 @@ End WrongCritic.
 
 (** Theorem 31, at lambda = 0, 1/2 and 1. *)
 Theorem wrong_critic_computed (R : realFieldType) :
-  [/\ wrong_update (0 : R) = - (1 / 4), wrong_update (1 / 2 : R) = 0 & wrong_update (1 : R) = 1 / 4].
+  [/\ wrong_update (0 : R) = - (1 / 4), wrong_update (1 / 2 : R) = 0 &
+      wrong_update (1 : R) = 1 / 4].
 Proof. by split; rewrite (wrong_critic _).2; field. Qed.
 
 Section Weighted.
