@@ -68,7 +68,7 @@ def plans(horizon: int, worlds: int, length: int) -> tuple[Config, ...]:
 
 SWEEP = {
     "smoke": Plan(plans(4, 1, 6), seeds=2),
-    "quick": Plan(plans(6, 2, 32), seeds=10),
+    "quick": Plan(plans(6, 8, 32), seeds=10),
     "full": Plan(plans(7, 4, 32), seeds=20),
 }
 
