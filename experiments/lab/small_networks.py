@@ -4,6 +4,7 @@ Needs torch, as `bandit_rlhf.neural` does: experiments import this module inside
 """
 
 from collections.abc import Collection, Iterator, Sequence
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ GROUPS = 4
 """Prompts drawn in a step."""
 
 
+@lru_cache(maxsize=4)
 def pretrained(world: World, width: int, seed: int) -> nn.NeuralPolicy:
     """A GRU fitted to the world's reference, prompts weighed by their law."""
     return pretrained_on(world.language, world.prompts, world.law, world.prompt_law, width, seed)

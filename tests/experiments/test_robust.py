@@ -84,8 +84,8 @@ def test_every_frontier_starts_at_the_reference_and_the_worst_case_is_cautious()
     config = Config(members=3, many=300, worlds=1, betas=(1e6, 0.5))
     table = pl.DataFrame(list(enumerable(config, 0)))
     weak = table.filter(pl.col("beta") == 1e6)
-    assert weak["gold"].abs().max() < 1e-3
-    assert weak["kl"].max() < 1e-6
+    assert np.abs(weak["gold"].to_numpy()).max() < 1e-3
+    assert weak["kl"].to_numpy().max() < 1e-6
     strong = {
         row["method"]: row
         for row in table.filter((pl.col("beta") == 0.5) & (pl.col("error") == "private")).iter_rows(
