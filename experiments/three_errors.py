@@ -52,7 +52,7 @@ class Config:
     step_size: float = 0.5  # of natural gradient, in 1 / sd of gold
     beta: float = 0.2  # weight of the KL term, in sd of gold
     horizon: int = 7  # tokens
-    worlds: int = 6  # enumerable worlds a seed, whose mean is judged
+    worlds: int = 6  # worlds a seed, or draws in the word world, whose mean is judged
 
 
 def plans(horizon: int, worlds: int, length: int, **fields: Any) -> tuple[Config, ...]:
@@ -61,7 +61,7 @@ def plans(horizon: int, worlds: int, length: int, **fields: Any) -> tuple[Config
     small = grid(
         Config, misspecification=(0.1, 0.3, 0.6), horizon=(horizon,), worlds=(worlds,), **fixed
     )
-    kind = {"tier": ("words",), "horizon": (length,), "worlds": (1,)}
+    kind = {"tier": ("words",), "horizon": (length,), "worlds": (3,)}
     return small + grid(Config, misspecification=(0.1, 0.3, 1.0), **kind, **fixed)
 
 
@@ -74,12 +74,13 @@ SWEEP = {
 
 def run(config: Config, seed: int) -> list[dict[str, Any]]:
     """One row for every N and T: the three terms, and the total on its own."""
-    if config.tier == "words":
-        return [{"world": 0, **row} for row in word_rows(config, seed)]
     rows = []
     for number in range(seed * config.worlds, (seed + 1) * config.worlds):
-        world = draw_world(number, config.horizon)
-        rows += [{"world": number, **row} for row in enumerable_rows(config, world, number)]
+        if config.tier == "words":
+            found = word_rows(config, number)
+        else:
+            found = enumerable_rows(config, draw_world(number, config.horizon), number)
+        rows += [{"world": number, **row} for row in found]
     return rows
 
 
