@@ -89,6 +89,8 @@ Eval compute in "Mdp.value_le_optimal_instance".
 Print Assumptions Mdp.value_le_optimal_instance.
 Eval compute in "PolicyGradient.gradients_of_both_views_agree".
 Print Assumptions PolicyGradient.gradients_of_both_views_agree.
+Eval compute in "PolicyGradient.gradients_instance".
+Print Assumptions PolicyGradient.gradients_instance.
 Eval compute in "TokenMdp.dense_rewards_are_their_sum".
 Print Assumptions TokenMdp.dense_rewards_are_their_sum.
 Eval compute in "Mdp.shaping_telescopes".
