@@ -61,7 +61,7 @@ proofs: ## check the Coq proofs (installs Coq where it may)
 		apt-get update -qq && apt-get install -y -qq --no-install-recommends $(COQ_PACKAGES); \
 	fi
 	@if command -v coqc >/dev/null; then \
-		cd proofs && coq_makefile -f _CoqProject -o Makefile.coq && $(MAKE) -f Makefile.coq; \
+		cd proofs && coq_makefile -f _CoqProject -o Makefile.coq && $(MAKE) -f Makefile.coq -j$$(nproc); \
 	else \
 		echo "Proofs skipped: coqc is not on the path, and installing it takes root and apt-get. Install: $(COQ_PACKAGES)"; \
 	fi

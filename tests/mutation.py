@@ -112,6 +112,30 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "where a weight is cut, any finite number may be exponentiated: it is not used"
     ),
     ("bandit_rlhf.selection", "1.0", "2.0"): PLACEHOLDER,
+    ("bandit_rlhf.divergence.entropies", "xp.zeros_like(shifted)", "xp.ones_like(shifted)"): (
+        PLACEHOLDER
+    ),
+    ("bandit_rlhf.divergence.weighted", "xp.zeros_like(log_prob)", "xp.ones_like(log_prob)"): (
+        "only differences of the three are used, and those are 0 at pads"
+    ),
+    ("bandit_rlhf.divergence.estimates", "20.0", "40.0"): (
+        "where the log-ratio is cut at 20, the value is above the band of 10 either way"
+    ),
+    (
+        "bandit_rlhf.policy_loss.ratio",
+        "numbers[:, None] * xp.ones_like(xp.astype(mask, numbers.dtype))",
+        "numbers[:, None] / xp.ones_like(xp.astype(mask, numbers.dtype))",
+    ): "times one is over one",
+    ("bandit_rlhf.policy_loss.ratio", "0", "1"): "a length of 1 is replaced by 1",
+    ("bandit_rlhf.policy_loss.surrogate", "advantages < 0", "advantages <= 0"): (
+        "where the advantage is 0 both bounds are 0"
+    ),
+    (
+        "bandit_rlhf.preference_loss.against_reference",
+        "xp.exp(xp.clip(log_ratio, -LARGEST_LOG_RATIO, LARGEST_LOG_RATIO))",
+        "xp.expm1(xp.clip(log_ratio, -LARGEST_LOG_RATIO, LARGEST_LOG_RATIO))",
+    ): "the link is used in differences alone",
+    ("bandit_rlhf.preference_loss.unpaired", "x >= 0", "x > 0"): "at 0 both branches give 1/2",
 }
 """(module, before, after) -> why nothing changes."""
 

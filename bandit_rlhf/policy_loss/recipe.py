@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from array_api_compat import array_namespace
+
 from bandit_rlhf import _check
 from bandit_rlhf._masked import Array, detached, kept, tokens
 from bandit_rlhf.policy_loss.clipping import Clip
@@ -67,7 +69,7 @@ class Recipe:
             ValueError: wrong shapes; no participating token; a KL without reference.
         """
         if advantages.ndim == 1:
-            advantages = advantages[:, None] + 0.0 * kept(log_prob, mask)
+            advantages = advantages[:, None] + array_namespace(log_prob).zeros_like(log_prob)
         tokens(
             "policy loss",
             mask,

@@ -99,7 +99,9 @@ def test_groups_of_one_and_of_equal_rewards() -> None:
     ):
         np.testing.assert_array_equal(function(single), np.zeros((2, 1)))
         np.testing.assert_array_equal(function(equal), np.zeros((2, 3)))
-    np.testing.assert_array_equal(advantage.rloo(single, alone=0.25), np.full((2, 1), 0.25))
+    nothing = np.zeros((2, 1))
+    for rewards in (single, nothing):
+        np.testing.assert_array_equal(advantage.rloo(rewards, alone=0.25), np.full((2, 1), 0.25))
     np.testing.assert_array_equal(advantage.whitened_rloo(equal), np.zeros((2, 3)))
     np.testing.assert_allclose(advantage.batch_whitened(np.array([[7.0]])), [[0.0]], atol=0)
 

@@ -132,6 +132,42 @@ def test_nan_at_pads_makes_no_nan_in_gradients() -> None:
         assert bool(torch.isfinite(slopes).all()), name
 
 
+@pytest.mark.parametrize("place", range(4))
+def test_nan_at_the_pads_of_any_argument_stays_there(place: int) -> None:
+    """Values and gradients, with advantages of tokens and a KL in the loss."""
+    table = [np.where(MASK, x, -1.0) for x in (LOG_PI, LOG_MU, LOG_REF)]
+    table.insert(2, np.where(MASK, np.array(A)[:, None], 0.0))
+    mask = torch.tensor(MASK, dtype=torch.bool)
+    recipe = Recipe(
+        ratio.token, surrogate.weighted, aggregation.token_mean, kl=divergence.k3, beta=0.5
+    )
+
+    def loss_and_slopes(arrays: list[np.ndarray]) -> list[np.ndarray]:
+        tensors = [torch.tensor(x) for x in arrays]
+        log_pi = tensors[0].requires_grad_()
+        loss = recipe(log_pi, tensors[1], tensors[2], mask, tensors[3])
+        (slopes,) = torch.autograd.grad(loss, log_pi)
+        return [loss.detach().numpy(), slopes.numpy()]
+
+    clean = loss_and_slopes(table)
+    dirty = loss_and_slopes(
+        [np.where(MASK, x, NAN) if k == place else x for k, x in enumerate(table)]
+    )
+    for got, expected in zip(dirty, clean, strict=True):
+        np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize("place", range(3))
+def test_nan_at_the_critics_pads_makes_no_nan(place: int) -> None:
+    arrays = [torch.tensor(np.where(MASK, x, 0.5)) for x in (LOG_PI, LOG_MU, LOG_REF)]
+    mask = torch.tensor(MASK, dtype=torch.bool)
+    arrays[place] = torch.where(mask, arrays[place], NAN)
+    values = arrays[0].requires_grad_()
+    (slopes,) = torch.autograd.grad(policy_loss.value_loss(*arrays, mask), values)
+    assert bool(torch.isfinite(slopes).all())
+    assert float(slopes[~mask].abs().sum()) == 0.0
+
+
 def test_aggregations_by_loops() -> None:
     values = np.array([[1.0, 2.0, NAN], [4.0, 8.0, 16.0]])
     mask = ARRAYS[-1]

@@ -148,6 +148,14 @@ def test_a_bounded_link_has_no_gradient_beyond_its_bound() -> None:
     assert not inside.all()
 
 
+def test_defaults_are_those_that_are_told() -> None:
+    zero, far = np.zeros(1), np.array([6.0])
+    np.testing.assert_allclose(losses.hinge(far, zero, zero, zero), [0.4], rtol=1e-15)
+    end = np.array([10.0])
+    np.testing.assert_array_equal(losses.hinge(end, zero, zero, zero), zero)
+    np.testing.assert_allclose(losses.chi_po(far, zero, zero, zero), [np.log1p(np.exp(-20.0))])
+
+
 def test_the_hinge_ends_without_a_slope() -> None:
     chosen = torch.tensor([30.0], dtype=torch.float64, requires_grad=True)
     zero = torch.zeros(1, dtype=torch.float64)

@@ -230,6 +230,21 @@ def whole_ratio(log_prob, old_log_prob, advantages, mask):
     return -(ratio * first).mean()
 
 
+@estimator("policy_loss", claims={"on_policy_gradient", "baseline_free"}, backend="torch")
+def always_one(log_prob, old_log_prob, advantages, mask):
+    """On the first step after sampling the ratio is 1, and its gradient is not 0."""
+    nothing = log_prob.new_zeros(())
+    own, gains = (x.where(mask, nothing) for x in (log_prob, advantages))
+    return -(gains * (own - own.detach()).exp()).sum() / len(mask)
+
+
+@estimator("policy_loss", claims={"on_policy_gradient", "unit_ratio"})
+def negated_log_probs(log_prob, old_log_prob, advantages, mask):
+    """Old minus new, of negative log-probabilities."""
+    new, old = -_kept(log_prob, mask), -_kept(old_log_prob, mask)
+    return -(_kept(advantages, mask) * np.exp(old - new)).sum() / len(mask)
+
+
 BUGS = (
     Bug(
         "multiplied_mask",
@@ -364,5 +379,19 @@ TWINS = (
     Twin("score_by_loop", "policy_loss", "rewrite", "by a loop", score_by_loop),
     Twin("minimum_of_gains", "policy_loss", "rewrite", "-min(x) = max(-x)", minimum_of_gains),
     Twin("detached_sampler", "policy_loss", "rewrite", "graphs cut", detached_sampler),
+    Twin(
+        "always_one",
+        "policy_loss",
+        "verl-project/verl issues 2311, 2501",
+        "log-probabilities equal the sampler's on the first step, as they should",
+        always_one,
+    ),
+    Twin(
+        "negated_log_probs",
+        "policy_loss",
+        "openai/baselines issue 652",
+        "the ratio of negative log-probabilities is old minus new",
+        negated_log_probs,
+    ),
     Twin("whole_ratio", "policy_loss", "rewrite", "importance sampling of strings", whole_ratio),
 )
