@@ -142,6 +142,24 @@ Proof.
 by rewrite /list_gibbs list_meanE map_listed.
 Qed.
 
+(** What is computed over the rationals holds of them as real numbers. *)
+Lemma ratr_total (R : realFieldType) (s : seq rat) :
+  ratr (total s) = total [seq ratr x : R | x <- s].
+Proof.
+elim: s => [|x s IH]; first by rewrite /total /= rmorph0.
+by rewrite (_ : total [seq _ | _ <- _] = ratr x + total [seq ratr y | y <- s]) // -IH -rmorphD.
+Qed.
+
+Lemma ratr_list_gibbs (R : realFieldType) (s : seq (rat * rat)) :
+  [seq ratr x : R | x <- list_gibbs s] = list_gibbs [seq (ratr x.1, ratr x.2) | x <- s].
+Proof.
+have z : ratr (list_mean s) = list_mean [seq (ratr x.1 : R, ratr x.2) | x <- s].
+  rewrite /list_mean ratr_total -!map_comp; congr (total _).
+  by elim: (s) => //= x l ->; rewrite rmorphM.
+rewrite /list_gibbs -z -!map_comp; move: (list_mean s) => m.
+by elim: s {z} => //= x s ->; rewrite fmorph_div rmorphM.
+Qed.
+
 Section Advantages.
 Variable R : realFieldType.
 Implicit Types s rewards values : seq R.
