@@ -284,7 +284,7 @@ def test_what_it_prints_is_no_part_of_the_report(ask):
         (("no_such_thing:f", "--kind", "advantage"), "No module named 'no_such_thing'"),
         (("{m}:leave_one_out",), "declares no kind, but should. Give one (--kind)"),
         (("{m}:leave_one_out", "--kind", "advantages"), "Did you mean 'advantage'?"),
-        (("{m}:leave_one_out", "--kind", "advantage", "--law", "A11"), "Did you mean 'A1'?"),
+        (("{m}:leave_one_out", "--kind", "advantage", "--law", "AA1"), "Did you mean 'A1'?"),
         (("{m}:leave_one_out", "--kind", "advantage", "--law", "K1"), "law of kind advantage"),
         (("{m}:leave_one_out", "--kind", "advantage", "--claim", "centered"), "centred"),
         (("{m}:leave_one_out", "--kind", "advantage", "--fact", "degree"), "NAME=VALUE"),
@@ -408,7 +408,7 @@ def test_explaining_in_words(capsys):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("explain", "A11"), "Did you mean 'A1'?"),
+        (("explain", "AA1"), "Did you mean 'A1'?"),
         (("explain", "A1", "--kind", "gae"), "law of kind gae"),
         (("explain", "A1", "--kind", "advantages"), "Did you mean 'advantage'?"),
         (("laws", "--kind", "advantages"), "Did you mean 'advantage'?"),

@@ -246,7 +246,7 @@ def test_the_report_says_it_all(file, capsys):
 
 def test_the_readme_shows_what_is_printed(capsys, monkeypatch):
     monkeypatch.chdir(ROOT)
-    block = re.search(r"^```console\n\$ bandit-rlhf (.*)\n([\s\S]*?)^```", README, re.MULTILINE)
+    block = re.search(r"^```console\n\$ bandit-rlhf (fit .*)\n([\s\S]*?)^```", README, re.MULTILINE)
     assert block
     words, shown = block.groups()
     assert shown.count("\n") > 20

@@ -157,7 +157,8 @@ def axioms(text: str) -> set[str]:
     """The last names of the axioms in one answer."""
     if "Closed under the global context" in text:
         return set()
-    return {name.rpartition(".")[2] for name in re.findall(r"^([\w.]+)\s*:", text, re.MULTILINE)}
+    names = re.findall(r"^([\w.]+)\s*:", text.partition("Axioms:")[2], re.MULTILINE)
+    return {name.rpartition(".")[2] for name in names}
 
 
 def test_only_classical_axioms_are_assumed(audited: dict[str, str]) -> None:
@@ -187,7 +188,7 @@ def test_rows_are_judged() -> None:
     table = tomllib.loads((PROOFS / "theorems.toml").read_text())["theorem"]
     with pytest.raises(ValueError, match="theorem '1' lacks gap"):
         rows([{**table[0], "gap": ""}])
-    with pytest.raises(ValueError, match="theorem '1' has proof, but should only have"):
+    with pytest.raises(ValueError, match="theorem '1' has proof, but should be made of id"):
         rows([{**table[0], "proof": "x"}])
     with pytest.raises(ValueError, match="id '1' stands twice"):
         rows([table[0], {**table[0], "name": "other"}])

@@ -70,7 +70,7 @@ def rows(tables: Iterable[Mapping[str, Any]]) -> tuple[Theorem, ...]:
     >>> rows([{"id": "1"}])
     Traceback (most recent call last):
     ...
-    ValueError: theorem '1' lacks name, words, latex, ..., but should have them [theorems.toml].
+    ValueError: theorem '1' lacks name, words, latex, ..., but should be complete [theorems.toml].
     """
     known = [f.name for f in fields(Theorem)]
     found: list[Theorem] = []
@@ -81,7 +81,7 @@ def rows(tables: Iterable[Mapping[str, Any]]) -> tuple[Theorem, ...]:
             got = f"theorem {table.get('id')!r} " + (
                 f"lacks {', '.join(missing)}" if missing else f"has {', '.join(unknown)}"
             )
-            expected = "have them" if missing else f"only have {', '.join(known)}"
+            expected = "complete" if missing else f"made of {', '.join(known)}"
             raise ValueError(_check.complaint(got, expected, "theorems.toml"))
         found.append(Theorem(**{name: _frozen(table[name]) for name in known}))
     for what in ("id", "name"):

@@ -123,7 +123,7 @@ def test_a_declared_deviation_that_is_gone_raises():
     [
         ([], {}, "an empty list of estimators makes no test"),
         ([leave_one_out, np.negative], {"laws": ("A5",)}, "leave_one_out, negative makes no test"),
-        ([leave_one_out], {"laws": ("A11",)}, "Did you mean 'A1'"),
+        ([leave_one_out], {"laws": ("AA1",)}, "Did you mean 'A1'"),
     ],
 )
 def test_no_test_is_an_error(estimators, terms, words):
