@@ -126,6 +126,11 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "numbers[:, None] * xp.ones_like(xp.astype(mask, numbers.dtype))",
         "numbers[:, None] / xp.ones_like(xp.astype(mask, numbers.dtype))",
     ): "times one is over one",
+    (
+        "bandit_rlhf.policy_loss.recipe",
+        "advantages[:, None] + array_namespace(log_prob).zeros_like(log_prob)",
+        "advantages[:, None] - array_namespace(log_prob).zeros_like(log_prob)",
+    ): "zeros give the shape alone",
     ("bandit_rlhf.policy_loss.ratio", "0", "1"): "a length of 1 is replaced by 1",
     ("bandit_rlhf.policy_loss.surrogate", "advantages < 0", "advantages <= 0"): (
         "where the advantage is 0 both bounds are 0"

@@ -77,7 +77,7 @@ class Recipe:
             old_log_prob=old_log_prob,
             advantages=advantages,
         )
-        own, given = kept(log_prob, mask), kept(detached(advantages), mask)
+        own, given = kept(log_prob, mask), detached(advantages)
         log_ratio = self.ratio(log_prob, detached(old_log_prob), mask)
         losses = self.surrogate(own, log_ratio, given, self.clip)
         if self.kl is not None:
@@ -85,5 +85,5 @@ class Recipe:
                 raise ValueError(
                     _check.complaint("ref_log_prob is missing", "given: the recipe has a KL")
                 )
-            losses = losses + self.beta * self.kl(own, kept(detached(ref_log_prob), mask))
+            losses = losses + self.beta * self.kl(own, detached(ref_log_prob))
         return self.aggregation(losses, mask)

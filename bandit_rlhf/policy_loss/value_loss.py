@@ -40,10 +40,10 @@ def value_loss(
     """
     tokens("value_loss", mask, values=values, old_values=old_values, returns=returns)
     xp = array_namespace(values)
-    values, old, target = kept(values, mask), kept(old_values, mask), kept(returns, mask)
-    loss = (values - target) ** 2
+    values = kept(values, mask)  # what else stands at pads, the mean leaves out
+    loss = (values - returns) ** 2
     if clip is not None:
         clip = _check.positive("clip", clip, "value_loss")
-        near = old + xp.clip(values - old, -clip, clip)
-        loss = xp.maximum(loss, (near - target) ** 2)
+        near = old_values + xp.clip(values - old_values, -clip, clip)
+        loss = xp.maximum(loss, (near - returns) ** 2)
     return token_mean(loss / 2, mask)

@@ -97,14 +97,15 @@ def test_torch_agrees() -> None:
 
 def test_bad_arguments_are_named() -> None:
     (rewards, values, *_), _ = world(5)
+    four = rewards, rewards, rewards, rewards
     for wrong, message in (
         (lambda: gae(rewards, values[:, :2], MASK), r"values has shape \(2, 2\)"),
         (lambda: gae(rewards, values, np.zeros_like(MASK)), r"no participating token"),
         (lambda: gae(rewards, values, MASK, np.zeros(3)), r"final_value has shape \(3,\)"),
         (lambda: gae(rewards, values, MASK, gamma=1.5), r"gamma is 1\.5.*within 0 to 1"),
         (lambda: gae(rewards, values, MASK, lam=-0.5), r"lam is -0\.5"),
-        (lambda: vtrace(*[rewards] * 4, MASK, rho_max=0.0), r"rho_max is 0"),
-        (lambda: vtrace(*[rewards] * 4, MASK, c_max=0.0), r"c_max is 0"),
+        (lambda: vtrace(*four, MASK, rho_max=0.0), r"rho_max is 0"),
+        (lambda: vtrace(*four, MASK, c_max=0.0), r"c_max is 0"),
     ):
         with pytest.raises(ValueError, match=message):
             wrong()

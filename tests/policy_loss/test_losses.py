@@ -16,7 +16,7 @@ LOG_MU = [[-1.05, -0.25, NAN], [-1.0, -0.5, -1.75]]
 LOG_REF = [[-0.5, -0.75, NAN], [-1.25, -1.0, -0.25]]
 MASK = [[1, 1, 0], [1, 1, 1]]
 A = [1.5, -0.5]
-ARRAYS = (*(np.array(x) for x in (LOG_PI, LOG_MU, A)), np.array(MASK, dtype=bool))
+ARRAYS = np.array(LOG_PI), np.array(LOG_MU), np.array(A), np.array(MASK, dtype=bool)
 TOKENS = [(i, t) for i in range(2) for t in range(3) if MASK[i][t]]
 LENGTHS = [2, 3]
 
@@ -162,8 +162,9 @@ def test_nan_at_the_critics_pads_makes_no_nan(place: int) -> None:
     arrays = [torch.tensor(np.where(MASK, x, 0.5)) for x in (LOG_PI, LOG_MU, LOG_REF)]
     mask = torch.tensor(MASK, dtype=torch.bool)
     arrays[place] = torch.where(mask, arrays[place], NAN)
-    values = arrays[0].requires_grad_()
-    (slopes,) = torch.autograd.grad(policy_loss.value_loss(*arrays, mask), values)
+    values, old, returns = arrays
+    loss = policy_loss.value_loss(values.requires_grad_(), old, returns, mask)
+    (slopes,) = torch.autograd.grad(loss, values)
     assert bool(torch.isfinite(slopes).all())
     assert float(slopes[~mask].abs().sum()) == 0.0
 
@@ -193,8 +194,8 @@ def test_the_critics_loss_by_a_loop(clip: float | None) -> None:
         v, o, r = values[i][t], old[i][t], returns[i][t]
         near = v if clip is None else o + min(max(v - o, -clip), clip)
         expected += max((v - r) ** 2, (near - r) ** 2) / 2
-    arrays = [np.array(x) for x in (values, old, returns)]
-    got = policy_loss.value_loss(*arrays, ARRAYS[-1], clip=clip)
+    now, before, goal = (np.array(x) for x in (values, old, returns))
+    got = policy_loss.value_loss(now, before, goal, ARRAYS[-1], clip=clip)
     np.testing.assert_allclose(got, expected / 5, rtol=1e-14)
 
 

@@ -12,8 +12,8 @@ mpmath.mp.dps = 40
 WON, LOST = (-3.0, -1.25, -700.0), (-2.0, -4.0, -1.0)
 REF_WON, REF_LOST = (-2.5, -2.0, -650.0), (-2.5, -1.5, -2.0)
 LENGTHS = (2.0, 5.0, 9.0), (3.0, 1.0, 4.0)
-FOUR = tuple(np.array(x) for x in (WON, LOST, REF_WON, REF_LOST))
-PLAIN = (FOUR[0], FOUR[1], *(np.array(x) for x in LENGTHS))
+FOUR = np.array(WON), np.array(LOST), np.array(REF_WON), np.array(REF_LOST)
+PLAIN = FOUR[0], FOUR[1], np.array(LENGTHS[0]), np.array(LENGTHS[1])
 
 
 def softplus(x):

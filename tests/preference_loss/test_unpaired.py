@@ -50,16 +50,16 @@ def test_defaults_are_those_of_the_paper() -> None:
 
 
 def test_the_gradient_is_that_of_the_logistic_and_flows_into_the_policy_alone() -> None:
-    arrays = [torch.tensor(x, requires_grad=True) for x in (LOG_PI, LOG_REF)]
+    log_pi, log_ref = (torch.tensor(x, requires_grad=True) for x in (LOG_PI, LOG_REF))
     point = torch.tensor(0.25, dtype=torch.float64, requires_grad=True)
-    kto(*arrays, torch.tensor(GOOD), point, beta=0.5).sum().backward()
+    kto(log_pi, log_ref, torch.tensor(GOOD), point, beta=0.5).sum().backward()
     slopes = [
         0.5 * (-1 if good else 1) * sigma(h) * sigma(-h)
         for h, good in zip(0.5 * (LOG_PI - LOG_REF - 0.25), GOOD, strict=True)
     ]
-    assert arrays[0].grad is not None
-    np.testing.assert_allclose(arrays[0].grad.numpy(), slopes, rtol=1e-12)
-    assert (arrays[1].grad, point.grad) == (None, None)
+    assert log_pi.grad is not None
+    np.testing.assert_allclose(log_pi.grad.numpy(), slopes, rtol=1e-12)
+    assert (log_ref.grad, point.grad) == (None, None)
 
 
 def test_the_reference_point_is_the_mean_log_ratio_but_not_below_zero() -> None:
