@@ -251,6 +251,8 @@ def test_a_changed_argument_fails(ask):
 def test_a_slow_failure_is_shrunk_for_a_while_and_told(ask, monkeypatch):
     """However slow each trial, shrinking ends, and what failed has failed."""
     monkeypatch.setattr(judging, "shrunk", partial(shrunk, seconds=0.2))
+    dev = replace(judging.PROFILES["dev"], seconds=200.0)
+    monkeypatch.setitem(judging.PROFILES, "dev", dev)
     code, report = ask("slow_and_biased", "--law", "A1", "--dtype", "float64")
     assert code == 1
     assert report["verdicts"][0]["status"] == "FAIL"

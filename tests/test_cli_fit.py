@@ -246,6 +246,7 @@ def test_the_report_says_it_all(file, capsys):
 
 def test_the_readme_shows_what_is_printed(capsys, monkeypatch):
     monkeypatch.chdir(ROOT)
+    monkeypatch.delenv("COLUMNS", raising=False)  # of a terminal, or of pytest-xdist
     block = re.search(r"^```console\n\$ bandit-rlhf (fit .*)\n([\s\S]*?)^```", README, re.MULTILINE)
     assert block
     words, shown = block.groups()
