@@ -3,7 +3,9 @@
 Natural gradient on the logits of whole strings, taken step by step, is compared with the Gibbs
 optimum of the KL penalty beta = 1 / (step size x step); vanilla gradient on token logits, the
 control, with the Gibbs optimum of equal KL. The gold reward along the way says which step was best,
-and what running on costs.
+and what running on costs. On the tier of networks the path is that of a GRU under sampled policy
+gradient (Adam, no KL penalty) against a reward network linear in counts; it too is compared with
+the Gibbs optimum of equal KL.
 """
 
 import math
@@ -30,7 +32,7 @@ from experiments.lab.reading import by_seed, enough, falls, interval, said, set_
 from experiments.lab.world import draw_world
 from experiments.yardstick import Yardstick
 
-TIERS = ("enumerable", "words")
+TIERS = ("enumerable", "words", "neural")
 FEW, MANY = 50, 20_000
 SAME = 1e-8
 """Probabilities this close are the same path."""
@@ -46,7 +48,7 @@ EARLIER = 2.0
 class Config:
     """One fitted proxy and two gradient paths."""
 
-    tier: str = "enumerable"  # enumerable or words
+    tier: str = "enumerable"  # enumerable, words or neural
     comparisons: int = MANY  # N, pairs of strings that are compared
     misspecification: float = 0.6  # share m; m^2 of gold's variance is no linear function of counts
     horizon: int = 6  # tokens
@@ -54,6 +56,11 @@ class Config:
     steps: int = 200  # gradient steps
     step_size: float = 0.2  # of natural gradient, in 1 / sd of gold
     control_steps: int = 0  # steps of vanilla gradient, the control; 0: none
+
+
+def networks(worlds: int, sizes: tuple[int, ...]) -> tuple[Config, ...]:
+    """The tier of networks under every number of comparisons."""
+    return grid(Config, tier=("neural",), comparisons=sizes, horizon=(5,), worlds=(worlds,))
 
 
 def plans(horizon: int, worlds: int, sizes: tuple[int, ...]) -> tuple[Config, ...]:
@@ -73,8 +80,10 @@ SWEEP = {
         ),
         seeds=2,
     ),
-    "quick": Plan(plans(6, 4, (FEW, 1000, MANY)), seeds=10),
-    "full": Plan(plans(7, 4, (FEW, 200, 1000, 5000, MANY)), seeds=20),
+    "quick": Plan((*plans(6, 4, (FEW, 1000, MANY)), *networks(1, (FEW, MANY))), seeds=10),
+    "full": Plan(
+        (*plans(7, 4, (FEW, 200, 1000, 5000, MANY)), *networks(2, (FEW, 1000, MANY))), seeds=20
+    ),
 }
 
 
@@ -89,8 +98,12 @@ def run(config: Config, seed: int) -> list[dict[str, Any]]:
         return list(word_rows(config, words.fit_words(dials, seed, horizon=config.horizon)))
     rows = []
     for number in range(seed * config.worlds, (seed + 1) * config.worlds):
-        proxy = fit_proxy(draw_world(number, config.horizon), dials, number)
-        rows += [{"world": number, **row} for row in enumerable_rows(config, proxy)]
+        if config.tier == "neural":
+            found = network_rows(config, dials, number)
+        else:
+            proxy = fit_proxy(draw_world(number, config.horizon), dials, number)
+            found = enumerable_rows(config, proxy)
+        rows += [{"world": number, **row} for row in found]
     return rows
 
 
@@ -98,23 +111,49 @@ def enumerable_rows(config: Config, proxy: Proxy) -> Iterator[dict[str, Any]]:
     """Both paths over whole strings."""
     world, ruler = proxy.world, curves.Ruler.of_proxy(proxy)
     marks = curves.marks(config.steps)
-
-    def gibbs(beta: float) -> np.ndarray:
-        return objective.gibbs(world.law, proxy.reward, beta)
-
-    def kl(law: np.ndarray) -> float:
-        return objective.over_prompts(world.prompt_law, objective.kl_divergence(law, world.law))
-
     natural = curves.natural_gradient(world.log_law, proxy.reward, config.step_size, marks)
     for step, law in natural:
-        off = float(np.abs(law - gibbs(1 / (config.step_size * step))).max())
+        gibbs = objective.gibbs(world.law, proxy.reward, 1 / (config.step_size * step))
+        off = float(np.abs(law - gibbs).max())
         yield {"method": "natural", "setting": step, "off_gibbs": off, **ruler(law)}
     few = curves.marks(config.control_steps, 6)
     vanilla = curves.token_gradient(world, proxy.reward, config.step_size, few, natural=False)
     for step, law in vanilla:
-        beta = matching_beta(lambda beta: kl(gibbs(beta)), kl(law))
-        off = None if beta is None else float(np.abs(law - gibbs(beta)).max())
+        off = off_path(ruler, law)
         yield {"method": "vanilla", "setting": step, "off_gibbs": off, **ruler(law)}
+
+
+def network_rows(config: Config, dials: Dials, seed: int) -> Iterator[dict[str, Any]]:
+    """A GRU's path, measured over whole strings."""
+    from experiments.lab import neural  # torch is needed by these cells alone
+
+    proxy = neural.fit_neural(dials, seed, "counts", config.horizon)
+    ruler, marks = proxy.ruler, curves.marks(config.steps, 24)
+    path = neural.tuned(
+        proxy.reference,
+        proxy.world,
+        proxy.reward / ruler.proxy_sd,
+        steps=config.steps,
+        seed=seed,
+        marks=marks,
+    )
+    for step, law in path:
+        off = off_path(ruler, law)
+        yield {"method": "sampled", "setting": step, "off_gibbs": off, **ruler(law)}
+
+
+def off_path(ruler: curves.Ruler, law: np.ndarray) -> float | None:
+    """The largest difference in a string's probability from the Gibbs optimum of equal KL."""
+
+    def gibbs(beta: float) -> np.ndarray:
+        return objective.gibbs(ruler.law, ruler.proxy, beta)
+
+    def kl(one: np.ndarray) -> float:
+        by_prompt = objective.kl_divergence(one, ruler.law)
+        return objective.over_prompts(ruler.world.prompt_law, by_prompt)
+
+    beta = matching_beta(lambda beta: kl(gibbs(beta)), kl(law))
+    return None if beta is None else float(np.abs(law - gibbs(beta)).max())
 
 
 def word_rows(config: Config, proxy: words.WordProxy) -> Iterator[dict[str, Any]]:
@@ -160,6 +199,11 @@ def best_step(points: pl.DataFrame) -> float:
     return float(points["setting"][int(points["gold"].arg_max() or 0)])
 
 
+def main_path(tier: str) -> str:
+    """The path along which one stops."""
+    return "sampled" if tier == "neural" else "natural"
+
+
 def path(table: pl.DataFrame, tier: str, method: str, comparisons: int) -> pl.DataFrame:
     """One kind of path on one tier."""
     return table.filter(set_to(tier=tier, comparisons=comparisons) & where(method=method))
@@ -169,20 +213,25 @@ def judge_penalty(table: pl.DataFrame) -> Judgement:
     """Claim 8: stopping early is a KL penalty, and not stopping costs."""
     verdicts, parts, costs = [], [], []
     for tier in TIERS:
-        natural, vanilla = (path(table, tier, m, MANY) for m in ("natural", "vanilla"))
-        if not enough(natural):
+        walked = path(table, tier, main_path(tier), MANY)
+        if not enough(walked):
             continue
-        off = float(natural["off_gibbs"].max())  # type: ignore[arg-type]
-        control = float(vanilla["off_gibbs"].max() or 0.0)  # type: ignore[arg-type]
-        if control < APART:
-            return undecided(f"{tier}: the control too is on the path, off by {control:.1e}")
-        cost = falls(natural)
-        stops = by_seed(natural, best_step)
-        verdicts += [at_most((off, off), SAME), at_least(interval(cost), COST)]
+        off = float(walked["off_gibbs"].max() or 0.0)  # type: ignore[arg-type]
+        aside = f"off the Gibbs path by {off:.0e}"
+        if tier != "neural":  # no network is said to be on the path
+            vanilla = path(table, tier, "vanilla", MANY)
+            control = float(vanilla["off_gibbs"].max() or 0.0)  # type: ignore[arg-type]
+            if control < APART:
+                return undecided(f"{tier}: the control too is on the path, off by {control:.1e}")
+            verdicts.append(at_most((off, off), SAME))
+            aside += f" (vanilla {control:.2f})"
+        cost = falls(walked)
+        stops = by_seed(walked, best_step)
+        verdicts.append(at_least(interval(cost), COST))
         costs.append(cost)
         parts.append(
-            f"{tier}: off the Gibbs path by {off:.0e} (vanilla {control:.2f}), best stop at step "
-            f"{said(stops, 0)} of {natural['setting'].max():.0f}, running on costs {said(cost)} sd"
+            f"{tier}: {aside}, best stop at step {said(stops, 0)} of "
+            f"{walked['setting'].max():.0f}, running on costs {said(cost)} sd"
         )
     if not verdicts:
         return undecided(f"no natural path under N = {MANY:,} and two seeds or more")
@@ -194,7 +243,7 @@ def judge_stop(table: pl.DataFrame) -> Judgement:
     """Claim 8: with fewer comparisons the best stop comes earlier."""
     ratios, parts = [], []
     for tier in TIERS:
-        few, many = (path(table, tier, "natural", n) for n in (FEW, MANY))
+        few, many = (path(table, tier, main_path(tier), n) for n in (FEW, MANY))
         if not (enough(few) and enough(many)):
             continue
         early, late = by_seed(few, best_step), by_seed(many, best_step)
@@ -212,14 +261,14 @@ def judge_stop(table: pl.DataFrame) -> Judgement:
 
 def draw(table: pl.DataFrame) -> Figure:
     """A row a tier: gold along the steps, best stop against comparisons, distance off the path."""
-    figure = style.figure(rows=2, columns=3, height_to_width=0.95)
-    panels = figure.subplots(2, 3)
-    for row, tier in zip(panels, TIERS, strict=True):
+    tiers = [tier for tier in TIERS if not table.filter(set_to(tier=tier)).is_empty()]
+    figure = style.figure(rows=len(tiers), columns=3, height_to_width=0.95)
+    panels = figure.subplots(len(tiers), 3, squeeze=False)
+    for row, tier in zip(panels, tiers, strict=True):
         here = table.filter(set_to(tier=tier))
-        if here.is_empty():
-            continue
-        draw_gold(row[0], here.filter(where(method="natural")))
-        draw_stops(row[1], here.filter(where(method="natural")))
+        walked = here.filter(where(method=main_path(tier)))
+        draw_gold(row[0], walked)
+        draw_stops(row[1], walked)
         draw_off(row[2], here)
         row[0].set_title("gold along steps")
         row[1].set_title("best stop")
@@ -229,7 +278,7 @@ def draw(table: pl.DataFrame) -> Figure:
 
 
 def draw_gold(axes: Axes, table: pl.DataFrame) -> None:
-    """Natural gradient, mean over seeds, for each number of comparisons; a ring marks the top."""
+    """Gold by step, mean over seeds, for each number of comparisons; a ring marks the top."""
     for index, ((comparisons,), rows) in enumerate(
         table.sort("config.comparisons").group_by("config.comparisons", maintain_order=True)
     ):
@@ -240,7 +289,7 @@ def draw_gold(axes: Axes, table: pl.DataFrame) -> None:
         axes.plot(mean["setting"][top], mean["gold"][top], "o", mfc="none", color=look["color"])
     axes.axhline(0, color="0.6", lw=0.5, zorder=0)
     axes.set_xscale("log")
-    axes.set(xlabel="step of natural gradient")
+    axes.set(xlabel="step")
     legend_below(axes, 0.5)
 
 
@@ -260,7 +309,7 @@ def draw_stops(axes: Axes, table: pl.DataFrame) -> None:
 
 def draw_off(axes: Axes, table: pl.DataFrame) -> None:
     """How far each path lies off the Gibbs optima, the largest over seeds."""
-    for index, method in enumerate(("natural", "vanilla")):
+    for index, method in enumerate(("natural", "vanilla", "sampled")):
         rows = table.filter(where(method=method)).drop_nulls("off_gibbs")
         if rows.is_empty():
             continue

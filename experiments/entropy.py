@@ -232,12 +232,12 @@ def matched(config: Config, lattice: Lattice, proxy: Payoff) -> Iterator[dict[st
 
 def networks(config: Config, seed: int) -> Iterator[dict[str, Any]]:
     """The tier of networks: the path without a regulariser, and every bonus at its own beta."""
-    from experiments.lab import small_networks
+    from experiments.lab import neural  # torch is needed by these cells alone
 
     world = draw_world(seed, horizon=4)
     fitted = fit_proxy(world, Dials(0.8, config.comparisons), seed)
     proxy = fitted.reward / curves.Ruler.of_proxy(fitted).proxy_sd
-    reference = small_networks.pretrained(world, 16, seed)
+    reference = neural.pretrained(world, seed)
     held = holding(world.language, every_pair(len(world.language.vocabulary)))
     gold = curves.centred(fitted.gold, world.law)
 
@@ -254,7 +254,7 @@ def networks(config: Config, seed: int) -> Iterator[dict[str, Any]]:
         }
 
     def tuned(**options: Any) -> Iterator[tuple[int, np.ndarray]]:
-        return small_networks.tuned(
+        return neural.tuned(
             reference, world, proxy, steps=config.steps, draws=config.draws, seed=seed, **options
         )
 

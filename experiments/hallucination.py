@@ -169,12 +169,12 @@ def networks(config: Config, scores: Scores, seed: int) -> list[dict[str, Any]]:
 @lru_cache(maxsize=32)
 def pretrained(config: Config, number: int) -> Any:
     """A network that gives the answers of the reference."""
-    from experiments.lab import small_networks
+    from experiments.lab import neural  # torch is needed by these cells alone
 
     words = (*(f"answer {i}" for i in range(config.candidates)), "unsure")
     sure, _, law = beliefs(config)
     prompts = tuple((f"{p:.3f}",) for p in sure)
-    return small_networks.pretrained_on(Language(words, 1), prompts, law, width=16, seed=number)
+    return neural.pretrained_on(Language(words, 1), prompts, law, seed=number)
 
 
 def network(config: Config, scores: Scores, number: int) -> dict[str, Any]:
@@ -182,7 +182,7 @@ def network(config: Config, scores: Scores, number: int) -> dict[str, Any]:
     import torch
 
     from bandit_rlhf import neural as nn
-    from experiments.lab import small_networks
+    from experiments.lab import neural  # torch is needed by these cells alone
 
     _, belief, _ = beliefs(config)
     chance = torch.as_tensor(np.column_stack([belief, np.ones(len(belief))]))
@@ -204,7 +204,7 @@ def network(config: Config, scores: Scores, number: int) -> dict[str, Any]:
             ),
             nn.ExactJudge(np.full(len(before), 1 / len(before)), before, np.zeros_like(before)),
             steps=config.steps,
-            optimiser=nn.Optimiser(learning_rate=small_networks.LEARNING_RATE),
+            optimiser=nn.Optimiser(learning_rate=neural.LEARNING_RATE),
             seed=number,
             marks=(config.steps,),
         )

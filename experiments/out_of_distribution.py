@@ -15,7 +15,7 @@ policy moves the mass e^(1/4). As e falls the KL vanishes and what is collected 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -28,7 +28,7 @@ from bandit_rlhf import objective
 from bandit_rlhf.exact import path_sum
 from bandit_rlhf.exact.lattice import LatticePolicy
 from experiments import style, word_world
-from experiments.experiment import Plan
+from experiments.experiment import Plan, grid
 from experiments.judging import Judgement, all_of, at_least, undecided
 from experiments.lab import curves, words
 from experiments.lab.dials import Dials, Proxy, fit_proxy
@@ -46,6 +46,9 @@ SETTINGS: dict[str, dict[str, float]] = {
     "heavy errors": {"tail": 1.0},
 }
 """One source of error at a time."""
+NETWORKS: dict[str, Literal["counts", "gru"]] = {"misspecification": "counts", "estimation": "gru"}
+"""Source of error -> the network in which it shows: linear in counts, or able to express gold."""
+TIERS = ("enumerable", "words", "neural")
 CORRELATED = 0.3
 """A rank correlation that counts."""
 SMALL_KL = 0.1
@@ -60,11 +63,12 @@ SAMPLE = 400
 class Config:
     """One source of error, on one tier; or the control."""
 
-    tier: str = "enumerable"  # enumerable, words, or control: the atom alone
+    tier: str = "enumerable"  # enumerable, words, neural, or control: the atom alone
     source: str = "misspecification"  # which error: a key of SETTINGS
     horizon: int = 7  # tokens
     worlds: int = 2  # enumerable worlds, or draws in the word world, whose mean is judged
     betas: tuple[float, ...] = BETAS  # weights of the KL term, in sd of gold
+    comparisons: int = 20_000  # under misspecification, tier neural
 
 
 def plans(horizon: int, worlds: int, length: int, draws: int) -> tuple[Config, ...]:
@@ -76,10 +80,15 @@ def plans(horizon: int, worlds: int, length: int, draws: int) -> tuple[Config, .
     return (*small, *large, Config("control", "heavy errors", 0, 0, ()))
 
 
+def networks(worlds: int) -> tuple[Config, ...]:
+    """The sources of error that a network has: its class, and the number of comparisons."""
+    return grid(Config, tier=("neural",), source=tuple(NETWORKS), horizon=(5,), worlds=(worlds,))
+
+
 SWEEP = {
     "smoke": Plan(plans(4, 1, 8, 1), seeds=2),
-    "quick": Plan(plans(7, 2, 32, 1), seeds=10),
-    "full": Plan(plans(8, 3, 32, 2), seeds=20),
+    "quick": Plan((*plans(7, 2, 32, 1), *networks(1)), seeds=10),
+    "full": Plan((*plans(8, 3, 32, 2), *networks(4)), seeds=20),
 }
 
 
@@ -98,6 +107,8 @@ def run(config: Config, seed: int) -> list[dict[str, Any]]:
         if config.tier == "words":
             lattice_proxy = words.fit_words(dials, number, horizon=config.horizon)
             found = word_rows(config, lattice_proxy, number)
+        elif config.tier == "neural":
+            found = network_rows(config, dials, number)
         else:
             found = enumerable_rows(
                 config, fit_proxy(draw_world(number, config.horizon), dials, number)
@@ -122,17 +133,31 @@ def atom(exponent: int) -> dict[str, Any]:
 
 def enumerable_rows(config: Config, proxy: Proxy) -> Iterator[dict[str, Any]]:
     """All strings, and all policies of the tilt."""
-    world, error = proxy.world, proxy.error
-    weight = world.prompt_law[:, None] * world.law
+    yield from measured(config, curves.Ruler.of_proxy(proxy))
+
+
+def network_rows(config: Config, dials: Dials, seed: int) -> Iterator[dict[str, Any]]:
+    """The same, where reference and reward model are networks."""
+    from experiments.lab import neural  # torch is needed by these cells alone
+
+    if not math.isfinite(dials.estimation):
+        dials = dials.turned("estimation", config.comparisons)
+    proxy = neural.fit_neural(dials, seed, NETWORKS[config.source], config.horizon)
+    yield from measured(config, proxy.ruler)
+
+
+def measured(config: Config, ruler: curves.Ruler) -> Iterator[dict[str, Any]]:
+    """Errors of all strings, and what every policy of the tilt collects of them."""
+    world, reference, error = ruler.world, ruler.law, ruler.proxy - ruler.gold
+    weight = world.prompt_law[:, None] * reference
     sd = float(np.sqrt((weight * error**2).sum()))
-    surprise, size = -world.log_law.ravel(), np.abs(error).ravel() / sd
+    surprise, size = -np.log(reference).ravel(), np.abs(error).ravel() / sd
     yield {"kind": "rank", "correlation": spearman(surprise, size)}
     yield from binned(surprise, size, np.broadcast_to(weight, error.shape).ravel())
     flat, log_weight = error.ravel(), np.log(weight.ravel())
     with np.errstate(over="ignore"):
         moments = np.array([np.logaddexp.reduce(log_weight + t * flat) for t in TILTS / sd])
-    ruler = curves.Ruler.of_proxy(proxy)
-    for beta, law in curves.tilt(world.law, proxy.reward, config.betas):
+    for beta, law in curves.tilt(reference, ruler.proxy, config.betas):
         measures = ruler(law)
         collected = float((world.prompt_law[:, None] * law * error).sum())
         kl, chi = measures["kl"], measures["chi_squared"]
@@ -242,8 +267,8 @@ def chosen(table: pl.DataFrame, kind: str, tier: str, source: str) -> pl.DataFra
 def judge_where(table: pl.DataFrame) -> Judgement:
     """Claim 6: errors are larger on strings that the reference finds less probable."""
     found: dict[str, np.ndarray] = {}
-    for tier in ("enumerable", "words"):
-        for source in ("misspecification", "estimation"):
+    for tier in TIERS:
+        for source in NETWORKS:
             rows = chosen(table, "rank", tier, source)
             if enough(rows):
                 found[f"{tier}, {source}"] = (
@@ -302,22 +327,15 @@ def judge_heavy(table: pl.DataFrame) -> Judgement:
 
 def draw(table: pl.DataFrame) -> Figure:
     """Errors by probability, what is collected beside its bounds, and the control."""
-    figure = style.figure(rows=2, columns=3, height_to_width=0.95)
-    panels = figure.subplots(2, 3)
-    for axes, tier in zip(panels[:, 0], ("enumerable", "words"), strict=True):
-        draw_strings(axes, table, tier)
-    for axes, (tier, source) in zip(
-        (*panels[:, 1], panels[0, 2]),
-        (
-            ("enumerable", "misspecification"),
-            ("words", "misspecification"),
-            ("enumerable", "heavy errors"),
-        ),
-        strict=True,
-    ):
-        name = "misspecified" if source == "misspecification" else source
-        draw_bounds(axes, chosen(table, "policy", tier, source), f"{tier}: {name}")
-    draw_control(panels[1, 2], table)
+    figure = style.figure(rows=3, columns=3, height_to_width=0.95)
+    panels = figure.subplots(3, 3)
+    for row, tier in zip(panels, TIERS, strict=True):
+        draw_strings(row[0], table, tier)
+        misspecified = chosen(table, "policy", tier, "misspecification")
+        draw_bounds(row[1], misspecified, f"{tier}: misspecified")
+    for axes, tier in zip(panels[:2, 2], TIERS[:2], strict=True):
+        draw_bounds(axes, chosen(table, "policy", tier, "heavy errors"), f"{tier}: heavy errors")
+    draw_control(panels[2, 2], table)
     return figure
 
 

@@ -120,7 +120,7 @@ def features_of(world: World, kind: str) -> np.ndarray:
 def networks(config: Config, kind: str, world: World, seed: int) -> tuple[Any, Any, Any]:
     """Reference, learner and reward model of the neural tier."""
     from bandit_rlhf import neural as nn
-    from experiments.lab import small_networks
+    from experiments.lab import neural  # torch is needed by these cells alone
 
     def learner(state: Any, evidence: Any) -> nn.PolicyGradient:
         return nn.PolicyGradient(
@@ -128,13 +128,13 @@ def networks(config: Config, kind: str, world: World, seed: int) -> tuple[Any, A
             proxy=nn.from_table(world.language, evidence.reward),
             beta=config.beta,
             prompt_law=world.prompt_law,
-            groups=small_networks.GROUPS,
+            groups=neural.GROUPS,
         )
 
-    reference = small_networks.pretrained(world, config.width, seed)
+    reference = neural.pretrained(world, seed, config.width)
     design = nn.Architecture("counts" if kind == "misspecified" else "gru", width=config.width)
     start = nn.RewardModel.initial(world.language, world.prompts, design, seed=seed)
-    optimiser = nn.Optimiser(learning_rate=small_networks.LEARNING_RATE)
+    optimiser = nn.Optimiser(learning_rate=neural.LEARNING_RATE)
     fitting = {"steps": config.fitting, "learning_rate": 0.02}
     return (
         reference,

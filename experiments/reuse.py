@@ -222,15 +222,15 @@ def passes(
 
 def networks(config: Config, seed: int) -> Iterator[dict[str, Any]]:
     """The tier of networks: escapes, and many problems posed to one policy."""
-    from experiments.lab import small_networks
+    from experiments.lab import neural  # torch is needed by these cells alone
 
     world, rng = draw_world(seed, horizon=4), np.random.default_rng((seed, config.targets))
-    reference = small_networks.pretrained(world, 16, seed)
+    reference = neural.pretrained(world, seed)
     start = reference.string_law()
     chances = np.geomspace(0.1, 0.002, config.targets)
 
     def tuned(reward: np.ndarray, steps: int, marks: Any) -> Iterator[tuple[int, np.ndarray]]:
-        return small_networks.tuned(
+        return neural.tuned(
             reference, world, reward, steps=steps, draws=config.draws, seed=seed, marks=marks
         )
 

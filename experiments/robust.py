@@ -267,14 +267,14 @@ def chi_squared_frontier(
 def neural(config: Config, seed: int) -> Iterator[dict[str, Any]]:
     """Networks as members, their exact tilt as the policy."""
     from bandit_rlhf import neural as nn
-    from experiments.lab import small_networks
+    from experiments.lab import neural as networks
 
     world = draw_world(seed, horizon=5)
     gold = world.on_strings(world.gold(config.misspecification))
     design = nn.Architecture("gru", width=config.width)
     for error in ERRORS:
         own = config.few * (config.members if error == "private" else 1)
-        rows = small_networks.drawn_from(world, gold, own, seed)
+        rows = networks.asked(world, world.law, gold, own, seed)
         start = nn.RewardModel.initial(world.language, world.prompts, design, seed=seed)
         fits = nn.fit_ensemble(
             start, rows, config.members, source=error, seed=seed, steps=150, held_out=0.1

@@ -10,11 +10,15 @@ best one and the one that training ends with stand two others:
 
 A term may be negative, their sum may not: it is beta KL(pi_T || pi*), computed on its own, which
 the sum has to meet to 1e-12.
+
+On the tier of networks the reward is a network linear in counts of tokens and the policy a GRU: its
+T steps are Adam's, on sampled policy gradient with the KL penalty, so that optimisation's term
+counts what sampling and the policy's class cost as well. All four policies are still summed over.
 """
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -32,7 +36,7 @@ from experiments.lab.dials import Dials, fit_proxy
 from experiments.lab.reading import enough, interval, said, set_to, where
 from experiments.lab.world import World, draw_world
 
-TIERS = {"enumerable": 0.6, "words": 1.0}
+TIERS = {"enumerable": 0.6, "words": 1.0, "neural": 0.6}
 """Tier -> the misspecification under which the claim is judged."""
 TERMS = ("misspecification", "estimation", "optimisation")
 COMPARISONS, STEPS = 20_000, 100
@@ -45,7 +49,7 @@ HALF = 0.5
 class Config:
     """One gold reward, and what is spent on learning it."""
 
-    tier: str = "enumerable"  # enumerable or words
+    tier: str = "enumerable"  # enumerable, words or neural
     misspecification: float = 0.6  # share m; m^2 of gold's variance is no linear function of counts
     comparisons: tuple[int, ...] = (100, 1000, COMPARISONS)  # N, pairs of strings
     steps: tuple[int, ...] = (10, 30, STEPS)  # T, steps of natural gradient
@@ -65,10 +69,18 @@ def plans(horizon: int, worlds: int, length: int, **fields: Any) -> tuple[Config
     return small + grid(Config, misspecification=(0.1, 0.3, 1.0), **kind, **fixed)
 
 
+NEURAL = Config("neural", comparisons=(1000, COMPARISONS), horizon=5, worlds=1)
+
 SWEEP = {
     "smoke": Plan(plans(4, 1, 6, comparisons=(100, COMPARISONS), steps=(10, STEPS))[2:], seeds=2),
-    "quick": Plan(plans(7, 4, 32), seeds=10),
-    "full": Plan(plans(8, 2, 32, comparisons=(50, 200, 1000, 5000, COMPARISONS)), seeds=20),
+    "quick": Plan((*plans(7, 4, 32), NEURAL), seeds=10),
+    "full": Plan(
+        (
+            *plans(8, 2, 32, comparisons=(50, 200, 1000, 5000, COMPARISONS)),
+            *(replace(NEURAL, misspecification=m, worlds=2) for m in (0.1, 0.3, 0.6)),
+        ),
+        seeds=20,
+    ),
 }
 
 
@@ -78,6 +90,8 @@ def run(config: Config, seed: int) -> list[dict[str, Any]]:
     for number in range(seed * config.worlds, (seed + 1) * config.worlds):
         if config.tier == "words":
             found = word_rows(config, number)
+        elif config.tier == "neural":
+            found = network_rows(config, number)
         else:
             found = enumerable_rows(config, draw_world(number, config.horizon), number)
         rows += [{"world": number, **row} for row in found]
@@ -116,7 +130,42 @@ def enumerable_rows(config: Config, world: World, seed: int) -> Iterator[dict[st
 
     soft = objective.soft_value(world.law, gold, config.beta)
     best = objective.over_prompts(world.prompt_law, soft)
-    yield from stages(config, best, learnt, optimum, value, short_of_best)
+    yield from stages(config, best, learnt, optimum, natural(config, optimum), value, short_of_best)
+
+
+def network_rows(config: Config, seed: int) -> Iterator[dict[str, Any]]:
+    """All stages with networks, over whole strings."""
+    from experiments.lab import neural  # torch is needed by these cells alone
+
+    world = draw_world(seed, config.horizon)
+    reference = neural.pretrained(world, seed)
+    law, gold = reference.string_law(), world.on_strings(world.gold(config.misspecification))
+
+    def optimum(reward: np.ndarray, beta: float) -> np.ndarray:
+        return objective.gibbs(law, reward, beta)
+
+    def value(one: np.ndarray) -> float:
+        by_prompt = objective.regularised_value(one, law, gold, config.beta)
+        return objective.over_prompts(world.prompt_law, by_prompt)
+
+    def short_of_best(one: np.ndarray) -> float:
+        kl = objective.kl_divergence(one, optimum(gold, config.beta))
+        return config.beta * objective.over_prompts(world.prompt_law, kl)
+
+    def learnt(comparisons: float) -> np.ndarray:
+        if math.isinf(comparisons):
+            return neural.settled_counts(world, law, config.misspecification)
+        pairs = neural.asked(world, law, gold, int(comparisons), seed)
+        return neural.fit_reward(world, pairs, "counts", seed).reward_table()
+
+    def walk(reward: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+        steps = max(config.steps)
+        yield from neural.tuned(
+            reference, world, reward, steps=steps, seed=seed, beta=config.beta, marks=config.steps
+        )
+
+    best = objective.over_prompts(world.prompt_law, objective.soft_value(law, gold, config.beta))
+    yield from stages(config, best, learnt, optimum, walk, value, short_of_best)
 
 
 def word_rows(config: Config, seed: int) -> Iterator[dict[str, Any]]:
@@ -136,14 +185,30 @@ def word_rows(config: Config, seed: int) -> Iterator[dict[str, Any]]:
         turned = dials.turned("estimation", comparisons)
         return words.fit_words(turned, seed, horizon=config.horizon).reward
 
+    def optimum(reward: Any, beta: float) -> Any:
+        return path_sum.gibbs_optimum(lattice, reward, beta)[0]
+
     yield from stages(
         config,
         soft.value,
         learnt,
-        lambda reward, beta: path_sum.gibbs_optimum(lattice, reward, beta)[0],
+        optimum,
+        natural(config, optimum),
         value,
         lambda policy: config.beta * path_sum.kl(policy, best).value,
     )
+
+
+def natural(
+    config: Config, optimum: Callable[[Any, float], Any]
+) -> Callable[[Any], Iterator[tuple[int, Any]]]:
+    """Natural gradient's policies at every T, given the Gibbs optimum of a reward and a beta."""
+
+    def walk(reward: Any) -> Iterator[tuple[int, Any]]:
+        for steps in config.steps:
+            yield steps, optimum(reward, stopped(config, steps))
+
+    return walk
 
 
 def stages(
@@ -151,6 +216,7 @@ def stages(
     best: float,
     learnt: Callable[[float], Any],
     optimum: Callable[[Any, float], Any],
+    walk: Callable[[Any], Iterator[tuple[int, Any]]],
     value: Callable[[Any], float],
     short_of_best: Callable[[Any], float],
 ) -> Iterator[dict[str, Any]]:
@@ -161,6 +227,7 @@ def stages(
         best: J*, from the soft value of gold.
         learnt: N -> the reward that N comparisons teach.
         optimum: reward and beta -> the Gibbs optimum.
+        walk: reward -> every T of the config, and the policy that T steps reach.
         value: J of a policy.
         short_of_best: beta KL(pi || pi*), which J* - J(pi) has to equal.
     """
@@ -168,8 +235,7 @@ def stages(
     for comparisons in config.comparisons:
         reward = learnt(comparisons)
         fitted = value(optimum(reward, config.beta))
-        for steps in config.steps:
-            reached = optimum(reward, stopped(config, steps))
+        for steps, reached in walk(reward):
             trained = value(reached)
             terms = (best - taught, taught - fitted, fitted - trained)
             total = short_of_best(reached)
@@ -222,12 +288,11 @@ def judge(table: pl.DataFrame) -> Judgement:
 
 def draw(table: pl.DataFrame) -> Figure:
     """A row a tier: the terms against misspecification, comparisons and steps."""
-    figure = style.figure(rows=2, columns=3, height_to_width=0.95)
-    panels = figure.subplots(2, 3)
-    for row, (tier, most) in zip(panels, TIERS.items(), strict=True):
-        here = table.filter(set_to(tier=tier))
-        if here.is_empty():
-            continue
+    tiers = [tier for tier in TIERS if not table.filter(set_to(tier=tier)).is_empty()]
+    figure = style.figure(rows=len(tiers), columns=3, height_to_width=0.95)
+    panels = figure.subplots(len(tiers), 3, squeeze=False)
+    for row, tier in zip(panels, tiers, strict=True):
+        here, most = table.filter(set_to(tier=tier)), TIERS[tier]
         much, long = (int(here[name].to_numpy().max()) for name in ("comparisons", "steps"))
         fixed = set_to(misspecification=most)
         stacked(row[0], here.filter(where(comparisons=much, steps=long)), "config.misspecification")

@@ -121,18 +121,15 @@ def word_world(config: Config, seed: int) -> Iterator[Point]:
 
 def neural(config: Config, seed: int) -> Iterator[Point]:
     """Sampled policy gradient on a network, against gold and against a fitted network."""
-    from experiments.lab import small_networks
+    from experiments.lab import neural as networks
 
-    world = draw_world(seed, horizon=5)
-    gold = world.on_strings(world.gold(config.misspecification))
-    reference = small_networks.pretrained(world, config.width, seed)
-    rows = small_networks.asked(reference, world, gold, config.comparisons, seed)
-    fitted = small_networks.fitted_reward(world, rows, config.width, seed + 1).reward_table()
-    marks = curves.marks(config.steps, 12)
-    for name, reward in (("true", gold), ("fitted", fitted)):
-        ruler = curves.Ruler.of(world, gold, reward)
-        for step, law in small_networks.tuned(
-            reference,
+    dials = Dials(config.misspecification, config.comparisons)
+    proxy = networks.fit_neural(dials, seed, "gru", width=config.width)
+    world, marks = proxy.world, curves.marks(config.steps, 12)
+    for name, reward in (("true", proxy.gold), ("fitted", proxy.reward)):
+        ruler = curves.Ruler.of(world, proxy.gold, reward, proxy.law)
+        for step, law in networks.tuned(
+            proxy.reference,
             world,
             reward,
             steps=config.steps,

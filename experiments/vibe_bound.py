@@ -1,7 +1,8 @@
 """The vibe's bound: what a correlated proxy guarantees, and how much it leaves open.
 
 A proxy that agrees with gold but for an error, r^ = rho r* + sqrt(1 - rho^2) e, where e has mean 0
-and variance 1 under the reference and does not correlate with r*, is optimised by exact tilting.
+and variance 1 under the reference and does not correlate with r*, is optimised: by exact tilting,
+or, on the tier of networks, by sampled policy gradient of a GRU.
 Laidlaw, Singhal and Dragan (2024) guarantee
 
     gain in r*  >=  (gain in r^ - sqrt((1 - rho^2) chi^2(pi || ref))) / rho.
@@ -15,7 +16,7 @@ The correlation alone says no more than this. What is gained beyond it depends o
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,7 @@ from experiments.yardstick import Yardstick
 
 BETAS = tuple(float(beta) for beta in np.geomspace(20.0, 0.05, 24).round(4))
 ERRORS = ("random", "repetition", "heavy", "atom")
-TIERS = ("enumerable", "words")
+TIERS = ("enumerable", "words", "neural")
 CORRELATION = 0.9
 """Of proxy and gold, where the claim is judged."""
 SHORTFALL = 1.0
@@ -50,12 +51,13 @@ TRUSTED = 1.5
 class Config:
     """One correlation and one kind of error."""
 
-    tier: str = "enumerable"  # enumerable or words
+    tier: str = "enumerable"  # enumerable, words or neural
     error: str = "repetition"  # random, repetition, heavy or atom
     correlation: float = CORRELATION  # rho, of proxy and gold under the reference
     horizon: int = 7  # tokens
     worlds: int = 4  # enumerable worlds a seed, whose mean is judged
     betas: tuple[float, ...] = BETAS  # weights of the KL term, in sd of the proxy
+    steps: int = 150  # of sampled policy gradient by Adam, tier neural
 
 
 def plans(horizon: int, worlds: int, length: int) -> tuple[Config, ...]:
@@ -66,40 +68,61 @@ def plans(horizon: int, worlds: int, length: int) -> tuple[Config, ...]:
     return small + grid(Config, error=ERRORS[:3], **kind, **rho)
 
 
+NEURAL = Config("neural", horizon=5, worlds=1)
+
 SWEEP = {
     "smoke": Plan(plans(4, 1, 6), seeds=2),
-    "quick": Plan(plans(6, 8, 32), seeds=10),
-    "full": Plan(plans(7, 4, 32), seeds=20),
+    "quick": Plan((*plans(6, 8, 32), NEURAL), seeds=10),
+    "full": Plan(
+        (*plans(7, 4, 32), *(replace(NEURAL, error=error, worlds=2) for error in ERRORS)), seeds=20
+    ),
 }
 
 
 def run(config: Config, seed: int) -> list[dict[str, Any]]:
-    """One row a beta: gains, the guarantee, and its slack = gold - guaranteed."""
+    """One row a beta or step: gains, the guarantee, and its slack = gold - guaranteed."""
     if config.tier == "words":
         rows = [{"world": 0, **row} for row in word_rows(config, seed)]
     else:
         rows = []
         for number in range(seed * config.worlds, (seed + 1) * config.worlds):
-            world = draw_world(number, config.horizon)
-            rows += [{"world": number, **row} for row in enumerable_rows(config, world, number)]
+            world, follow = draw_world(number, config.horizon), ROWS[config.tier]
+            rows += [{"world": number, **row} for row in follow(config, world, number)]
     return [{**row, "slack": row["gold"] - row["guaranteed"]} for row in rows]
 
 
 def enumerable_rows(config: Config, world: World, seed: int) -> Iterator[dict[str, Any]]:
     """Gold is linear in counts; every string may have an error."""
-    gold = world.on_strings(world.gold(0.0))
-    raw = raw_error(config.error, world, gold, np.random.default_rng((seed, 0xE44)))
+    ruler = vibe(config, world, world.law, seed)
+    for beta, law in curves.tilt(world.law, ruler.proxy, config.betas):
+        yield {"setting": beta, **ruler(law)}
+
+
+def network_rows(config: Config, world: World, seed: int) -> Iterator[dict[str, Any]]:
+    """The same proxy, climbed by a GRU without a KL penalty."""
+    from experiments.lab import neural  # torch is needed by these cells alone
+
+    reference = neural.pretrained(world, seed)
+    ruler = vibe(config, world, reference.string_law(), seed)
+    marks = curves.marks(config.steps, 24)
+    path = neural.tuned(reference, world, ruler.proxy, steps=config.steps, seed=seed, marks=marks)
+    for step, law in path:
+        yield {"setting": float(step), **ruler(law)}
+
+
+ROWS = {"enumerable": enumerable_rows, "neural": network_rows}
+
+
+def vibe(config: Config, world: World, law: np.ndarray, seed: int) -> curves.Ruler:
+    """Gold, and the proxy that correlates with it as the config says, under a reference's law."""
+    raw_gold = world.on_strings(world.gold(0.0))
+    raw = raw_error(config.error, world, raw_gold, np.random.default_rng((seed, 0xE44)))
+    gold = np.stack([standardised(g, p) for g, p in zip(raw_gold, law, strict=True)])
     error = np.stack(
-        [
-            standardised(e - (law @ (e * g)) * g, law)
-            for e, g, law in zip(raw, gold, world.law, strict=True)
-        ]
+        [standardised(e - (p @ (e * g)) * g, p) for e, g, p in zip(raw, gold, law, strict=True)]
     )
     rho = config.correlation
-    proxy = rho * gold + np.sqrt(1 - rho**2) * error
-    ruler = curves.Ruler.of(world, gold, proxy)
-    for beta, law in curves.tilt(world.law, proxy, config.betas):
-        yield {"setting": beta, **ruler(law)}
+    return curves.Ruler.of(world, gold, rho * gold + np.sqrt(1 - rho**2) * error, law)
 
 
 def raw_error(kind: str, world: World, gold: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -154,7 +177,7 @@ def word_error(kind: str, lattice: Lattice, rng: np.random.Generator) -> Payoff:
 
 
 def shortfall(points: pl.DataFrame) -> float:
-    """What correlation x proxy gain promises at the strongest tilt, less what gold gains."""
+    """What correlation x proxy gain promises at the point furthest out, less what gold gains."""
     last = points.sort("distance").row(-1, named=True)
     return last["correlation"] * last["proxy"] - last["gold"]
 
@@ -198,12 +221,11 @@ def judge(table: pl.DataFrame) -> Judgement:
 
 def draw(table: pl.DataFrame) -> Figure:
     """A row a tier: gold and guarantee by error at rho = 0.9; slack by error; rho by rho."""
-    figure = style.figure(rows=2, columns=3, height_to_width=0.95)
-    panels = figure.subplots(2, 3)
-    for row, tier in zip(panels, TIERS, strict=True):
+    tiers = [tier for tier in TIERS if not table.filter(set_to(tier=tier)).is_empty()]
+    figure = style.figure(rows=len(tiers), columns=3, height_to_width=0.95)
+    panels = figure.subplots(len(tiers), 3, squeeze=False)
+    for row, tier in zip(panels, tiers, strict=True):
         here = table.filter(set_to(tier=tier))
-        if here.is_empty():
-            continue
         draw_gains(row[0], here.filter(set_to(correlation=CORRELATION)))
         draw_slack(row[1], here.filter(set_to(correlation=CORRELATION)))
         draw_correlations(row[2], here.filter(set_to(error="repetition")))

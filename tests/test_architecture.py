@@ -20,7 +20,7 @@ PACKAGES = ("bandit_rlhf", "experiments")
 MOST_LINES = 400
 EMPTY_NAMES = {"utils", "util", "helpers", "helper", "data", "misc", "common"}
 OPTIONAL = {
-    "torch": {"neural", "torch_backend", "small_networks"},
+    "torch": {"neural", "torch_backend"},
     "safetensors": {"neural"},
     "gymnasium": {"gym"},
 }

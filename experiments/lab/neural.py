@@ -1,11 +1,11 @@
-"""The neural tier: a GRU policy, trained by sampled policy gradient against a neural reward model.
+"""The neural tier: small policies, reward networks and sampled policy gradient, measured exactly.
 
-Strings and gold are those of the enumerable world, so that every policy is measured exactly; what
-is sampled is the training: comparisons, batches, draws. Only cells that use it import this module,
-as it needs torch (the extra `[neural]`).
+Strings and gold are those of the enumerable world, so that whatever a network has learnt is summed
+over every string; what is sampled is the training: comparisons, batches, draws. Only cells that use
+it import this module, as it needs torch (the extra `[neural]`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
@@ -13,26 +13,120 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from bandit_rlhf import neural as nn
 from bandit_rlhf._array import Float
-from bandit_rlhf.annotator import Person, compare, random_questions
-from bandit_rlhf.neural import pretraining, reward_model, string_comparisons
-from bandit_rlhf.neural.judge import ExactJudge
-from bandit_rlhf.neural.learner import Optimiser, train
-from bandit_rlhf.neural.network import Architecture
-from bandit_rlhf.neural.policy import NeuralPolicy
-from bandit_rlhf.neural.policy_gradient import PolicyGradient
-from bandit_rlhf.neural.reward_model import RewardModel
-from bandit_rlhf.neural.strings import Reward, Strings
+from bandit_rlhf.annotator import (
+    Person,
+    Questions,
+    compare,
+    expected_comparisons,
+    random_questions,
+)
+from bandit_rlhf.bandit import Prompt
+from bandit_rlhf.language import Language
+from bandit_rlhf.reward import fit_linear
 from experiments.lab import curves
-from experiments.lab.dials import Dials, covered
+from experiments.lab.dials import Dials, covered, whitened
 from experiments.lab.world import World, draw_world
 
 Network = Literal["counts", "bigrams", "gru"]
 """Reward models: linear in counts of tokens, in counts of neighbouring pairs, or a GRU."""
 WIDTH = 16
 """Of embeddings and hidden states."""
+PRETRAINING = 120
+"""Steps of Adam over all strings."""
 HELD_OUT = 0.2
 """Share of the comparisons that decide when to stop fitting."""
+LEARNING_RATE = 0.01
+"""Of the tuning, by Adam."""
+GROUPS = 4
+"""Prompts drawn in a step."""
+
+
+@lru_cache(maxsize=8)
+def pretrained(
+    world: World, seed: int, width: int = WIDTH, steps: int = PRETRAINING
+) -> nn.NeuralPolicy:
+    """A GRU fitted to the world's reference, prompts weighed by their law."""
+    return pretrained_on(
+        world.language, world.prompts, world.law, world.prompt_law, seed, width, steps
+    )
+
+
+def pretrained_on(
+    language: Language,
+    prompts: Sequence[Prompt],
+    law: Float[np.ndarray, "prompt string"],
+    prompt_law: Float[np.ndarray, " prompt"] | None = None,
+    seed: int = 0,
+    width: int = WIDTH,
+    steps: int = PRETRAINING,
+) -> nn.NeuralPolicy:
+    """A GRU fitted to any law of strings by maximum likelihood."""
+    torch.set_num_threads(1)
+    design = nn.Architecture("gru", width=width)
+    start = nn.NeuralPolicy.initial(language, prompts, design, seed=seed)
+    return nn.fit_to_law(start, law, prompt_law, steps=steps, learning_rate=0.03).policy
+
+
+def asked(
+    world: World, law: np.ndarray, truth: np.ndarray, comparisons: int, seed: int
+) -> nn.StringComparisons:
+    """Pairs of different strings, judged by a Bradley-Terry annotator of a true reward.
+
+    Args:
+        world: language, prompts and their law.
+        law: that the strings are drawn from [prompt, string].
+        truth: [prompt, string], in nats.
+        comparisons: how many.
+        seed: of prompts, strings and judgements.
+    """
+    rng = np.random.default_rng((seed, 0xDA7A))
+    questions = random_questions(rng, comparisons, world.prompt_law, law)
+    rows = compare(Person(truth), questions, rng, items=range(truth.shape[1]))
+    return nn.string_comparisons.from_table(rows, world.language)
+
+
+def fit_reward(
+    world: World, pairs: nn.StringComparisons, network: Network, seed: int, width: int = WIDTH
+) -> nn.RewardModel:
+    """A reward model fitted to comparisons, some of them held out to say when to stop."""
+    kept, held_out = pairs.split(HELD_OUT, seed)
+    design = nn.Architecture(network, width=width)
+    start = nn.RewardModel.initial(world.language, world.prompts, design, seed=seed)
+    return nn.reward_model.fit(
+        start, kept, held_out=held_out, steps=200, learning_rate=2e-2, batch=128, seed=seed
+    ).model
+
+
+def settled_counts(
+    world: World, law: np.ndarray, misspecification: float
+) -> Float[np.ndarray, "prompt string"]:
+    """The reward that infinitely many comparisons teach a network linear in counts.
+
+    Such a network does not see the prompt: one set of weights serves them all. Its features are the
+    counts of words and whether the string has ended, so that strings of one bag score alike.
+
+    Args:
+        world: whose gold reward people judge by.
+        law: that the strings to compare are drawn from [prompt, string].
+        misspecification: m of the gold reward.
+    """
+    on_bags, bags = world.on_bags(law), len(world.counts)
+    left, right = np.triu_indices(bags, k=1)
+    prompts = np.repeat(np.arange(len(world.prompts)), len(left))
+    first, second = (np.tile(side, len(world.prompts)) for side in (left, right))
+    weight = world.prompt_law[prompts] * on_bags[prompts, first] * on_bags[prompts, second]
+    rows = expected_comparisons(
+        Person(world.gold(misspecification)),
+        Questions(prompts, first, second, len(world.prompts), bags),
+        weight=weight / weight.sum(),
+        items=range(bags),
+    )
+    ended = world.counts.sum(axis=1) < world.language.horizon
+    features = whitened(np.column_stack([world.counts, ended]), world.prompt_law @ on_bags)
+    scores = fit_linear(rows, features).scores
+    return world.on_strings(np.tile(scores, (len(world.prompts), 1)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,26 +143,25 @@ class NeuralProxy:
     """
 
     world: World
-    reference: NeuralPolicy
+    reference: nn.NeuralPolicy
     law: Float[np.ndarray, "prompt string"]
     gold: Float[np.ndarray, "prompt string"]
-    model: RewardModel
+    model: nn.RewardModel
     reward: Float[np.ndarray, "prompt string"]
 
-
-@lru_cache(maxsize=4)
-def pretrained(seed: int, horizon: int, steps: int) -> NeuralPolicy:
-    """A GRU fitted to the law of one world by maximum likelihood."""
-    torch.set_num_threads(1)
-    world = draw_world(seed, horizon)
-    start = NeuralPolicy.initial(
-        world.language, world.prompts, Architecture("gru", width=WIDTH), seed=seed
-    )
-    return pretraining.fit_to_law(start, world.law, world.prompt_law, steps=steps).policy
+    @property
+    def ruler(self) -> curves.Ruler:
+        """Measures laws from the network's reference."""
+        return curves.Ruler.of(self.world, self.gold, self.reward, self.law)
 
 
 def fit_neural(
-    dials: Dials, seed: int, network: Network, horizon: int = 5, pretraining_steps: int = 80
+    dials: Dials,
+    seed: int,
+    network: Network,
+    horizon: int = 5,
+    width: int = WIDTH,
+    pretraining: int = PRETRAINING,
 ) -> NeuralProxy:
     """Pretrain a reference, draw comparisons of its strings, fit a reward model to them.
 
@@ -80,58 +173,81 @@ def fit_neural(
             f"dials are {dials}, but the neural tier has finitely many comparisons and no errors "
             "but those of the network [fit_neural]. Set estimation, and leave tail at 0."
         )
-    world, reference = draw_world(seed, horizon), pretrained(seed, horizon, pretraining_steps)
+    world = draw_world(seed, horizon)
+    reference = pretrained(world, seed, width, pretraining)
     law, gold = reference.string_law(), world.on_strings(world.gold(dials.misspecification))
-    asked = covered(np.log(law), dials.coverage)
-    rng = np.random.default_rng((seed, 0xDA7A))
-    questions = random_questions(rng, int(dials.estimation), world.prompt_law, asked)
-    rows = compare(Person(gold), questions, rng, items=range(gold.shape[1]))
-    pairs = string_comparisons.from_table(rows, world.language)
-    kept, held_out = pairs.split(HELD_OUT, seed)
-    start = RewardModel.initial(
-        world.language, world.prompts, Architecture(network, width=WIDTH), seed=seed
-    )
-    fitted = reward_model.fit(
-        start, kept, held_out=held_out, steps=200, learning_rate=2e-2, batch=128, seed=seed
-    ).model
-    return NeuralProxy(world, reference, law, gold, fitted, fitted.reward_table())
+    pairs = asked(world, covered(np.log(law), dials.coverage), gold, int(dials.estimation), seed)
+    model = fit_reward(world, pairs, network, seed, width)
+    return NeuralProxy(world, reference, law, gold, model, model.reward_table())
 
 
-def scaled(model: RewardModel, sd: float) -> Reward:
-    """The model's scores in units of their standard deviation under the reference."""
+def tuned(
+    reference: nn.NeuralPolicy,
+    world: World,
+    reward: Float[np.ndarray, "prompt string"],
+    *,
+    steps: int,
+    draws: int = 64,
+    seed: int,
+    beta: float = 0.0,
+    sequence_entropy: float = 0.0,
+    token_entropy: float = 0.0,
+    learning_rate: float = LEARNING_RATE,
+    marks: Collection[int] | None = None,
+) -> Iterator[tuple[int, Float[np.ndarray, "prompt string"]]]:
+    """REINFORCE with leave-one-out baselines; the marked steps and the laws of strings there.
 
-    def score(strings: Strings) -> torch.Tensor:
-        return model(strings) / sd
-
-    return score
-
-
-def sampled_gradient(
-    proxy: NeuralProxy, seed: int, steps: int, learning_rate: float, marks: tuple[int, ...]
-) -> Iterator[dict[str, Any]]:
-    """RLOO from draws of the policy, without a KL penalty; every mark measured exactly."""
+    Args:
+        reference: where it starts, and what the KL penalty is to.
+        world: language, prompts and their law.
+        reward: what it is tuned to.
+        steps: of Adam.
+        draws: strings of each step, a multiple of `GROUPS`.
+        seed: of the strings.
+        beta: weight of the KL penalty in the reward; 0: none.
+        sequence_entropy: weight of the bonus for the entropy of strings.
+        token_entropy: weight of the bonus for the mean entropy of next tokens.
+        learning_rate: of Adam.
+        marks: steps to yield; None: the last alone.
+    """
     torch.set_num_threads(1)
-    world = proxy.world
-    ruler = curves.Ruler.of(world, proxy.gold, proxy.reward, proxy.law)
-    learner = PolicyGradient(
-        reference=proxy.reference,
-        proxy=scaled(proxy.model, ruler.proxy_sd),
-        kl="none",
+    learner = nn.PolicyGradient(
+        reference=reference,
+        proxy=nn.from_table(world.language, reward),
+        beta=beta,
+        kl="reward" if beta else "none",
+        sequence_entropy=sequence_entropy,
+        token_entropy=token_entropy,
         prompt_law=world.prompt_law,
-        groups=4,
-        draws=16,
+        groups=GROUPS,
+        draws=draws // GROUPS,
     )
-    judge = ExactJudge(world.prompt_law, proxy.law, proxy.reward, proxy.gold)
-    path = train(
-        proxy.reference,
+    wanted = {steps} if marks is None else set(marks)
+    for one in nn.train(
+        reference,
         learner,
-        judge,
+        nn.ExactJudge(world.prompt_law, reference.string_law(), reward),
         steps=steps,
-        optimiser=Optimiser(learning_rate),
+        optimiser=nn.Optimiser(learning_rate=learning_rate),
         seed=seed,
+        marks=wanted,
+    ):
+        if one.step in wanted:
+            yield one.step, one.policy.string_law()
+
+
+def hacked(
+    proxy: NeuralProxy, seed: int, steps: int, learning_rate: float, marks: Collection[int]
+) -> Iterator[dict[str, Any]]:
+    """Tuning to a reward model's scores, in their sd, without a KL penalty; every mark measured."""
+    ruler = proxy.ruler
+    for step, law in tuned(
+        proxy.reference,
+        proxy.world,
+        proxy.reward / ruler.proxy_sd,
+        steps=steps,
+        seed=seed,
+        learning_rate=learning_rate,
         marks=marks,
-    )
-    for round_ in path:
-        if round_.step:
-            row = ruler(round_.policy.string_law())
-            yield {"method": "sampled-gradient", "setting": float(round_.step), **row}
+    ):
+        yield {"method": "sampled-gradient", "setting": float(step), **ruler(law)}

@@ -48,7 +48,7 @@ def test_the_lattice_argmax_beats_draws():
 
 
 def test_a_wide_beam_finds_the_exact_argmax_of_a_network():
-    proxy = neural.fit_neural(Dials(0.6, 300), 0, "gru", horizon=2, pretraining_steps=2)
+    proxy = neural.fit_neural(Dials(0.6, 300), 0, "gru", horizon=2, pretraining=2)
     rows = list(gallery.in_neural(proxy, beam_width=4**2))
     assert [row["best_by"] for row in rows] == ["search", "proxy"] * 2
     for found, exact in zip(rows[::2], rows[1::2], strict=True):
