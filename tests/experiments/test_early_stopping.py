@@ -32,6 +32,14 @@ def test_natural_gradient_is_the_gibbs_path_to_1e_8_and_vanilla_is_not(tier, req
     assert max(vanilla) > 1e-3
 
 
+def test_a_network_walks_off_the_gibbs_path():
+    config = experiment.Config("neural", comparisons=200, horizon=3, worlds=1, steps=30)
+    rows = experiment.run(config, 0)
+    assert {row["method"] for row in rows} == {"sampled"}
+    assert max(row["off_gibbs"] for row in rows) > 1e-3
+    assert rows[-1]["proxy"] > rows[0]["proxy"]
+
+
 def test_the_matching_tilt_has_the_kl_that_was_asked_for():
     beta = experiment.matching_beta(lambda beta: 1 / beta, 4.0)
     assert beta == pytest.approx(0.25, rel=1e-5)
@@ -42,7 +50,8 @@ def tables(natural, off=1e-12, control=0.5, tiers=experiment.TIERS):
     parts = []
     for tier in tiers:
         config = {"tier": tier, "comparisons": experiment.MANY}
-        parts.append(path(natural, config=config, method="natural", off_gibbs=off))
+        method = experiment.main_path(tier)
+        parts.append(path(natural, config=config, method=method, off_gibbs=off))
         parts.append(path(rising, config=config, method="vanilla", off_gibbs=control))
     return joined(parts)
 
@@ -56,7 +65,12 @@ def test_the_penalty_is_supported_refuted_or_undecided_by_the_rows():
 
 def stops(few, many):
     return joined(
-        path(turning(at), config={"tier": tier, "comparisons": n}, method="natural", off_gibbs=0.0)
+        path(
+            turning(at),
+            config={"tier": tier, "comparisons": n},
+            method=experiment.main_path(tier),
+            off_gibbs=0.0,
+        )
         for tier in experiment.TIERS
         for at, n in ((few, experiment.FEW), (many, experiment.MANY))
     )
@@ -74,6 +88,6 @@ def test_when_to_stop_is_read_off_the_rows(few, many, verdict):
 
 def test_the_figure_draws():
     drawn = experiment.draw(joined([tables(turning(2.0)), stops(1.0, 2.0)]))
-    assert len(drawn.axes) == 6
+    assert len(drawn.axes) == 9
     assert experiment.run(SMALL, 0) == experiment.run(SMALL, 0)
     assert np.isfinite([row["gold"] for row in experiment.run(SMALL, 1)]).all()

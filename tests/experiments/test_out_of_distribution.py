@@ -14,9 +14,11 @@ SMALL = experiment.Config(horizon=4, worlds=1, betas=(5.0, 1.0, 0.1))
 def both():
     small = fit_proxy(draw_world(0, 4), Dials(0.6), 0)
     word = fit_words(Dials(1.0, 300), 0, vocabulary_size=10, horizon=5)
+    network = experiment.Config("neural", horizon=3, comparisons=500, betas=SMALL.betas)
     return (
         list(experiment.enumerable_rows(SMALL, small)),
         list(experiment.word_rows(SMALL, word, 0)),
+        list(experiment.network_rows(network, Dials(0.6), 0)),
     )
 
 
@@ -81,7 +83,7 @@ def ranks(correlation, seeds=10):
                 "config.source": source,
                 "correlation": correlation + 0.001 * seed,
             }
-            for tier in ("enumerable", "words")
+            for tier in experiment.TIERS
             for source in ("misspecification", "estimation")
             for seed in range(seeds)
         ]

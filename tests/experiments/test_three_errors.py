@@ -9,8 +9,10 @@ from experiments.lab.world import draw_world
 SMALL = experiment.Config(comparisons=(50, 500), steps=(1, 20), horizon=4, worlds=1)
 WORDS = experiment.Config("words", 1.0, comparisons=(50,), steps=(1, 20), horizon=5, worlds=1)
 
+NETWORKS = experiment.Config("neural", comparisons=(50, 500), steps=(1, 20), horizon=3, worlds=1)
 
-@pytest.mark.parametrize("config", [SMALL, WORDS])
+
+@pytest.mark.parametrize("config", [SMALL, WORDS, NETWORKS])
 def test_the_terms_sum_to_the_regret_computed_on_its_own(config):
     rows = experiment.run(config, 2)
     assert len(rows) == len(config.comparisons) * len(config.steps)
@@ -71,3 +73,5 @@ def test_the_share_decides_and_broken_arithmetic_decides_nothing():
 
 def test_the_figure_draws():
     assert len(experiment.draw(table({"enumerable": 0.8, "words": -0.2})).axes) == 6
+    three = {"enumerable": 0.8, "words": -0.2, "neural": 0.5}
+    assert len(experiment.draw(table(three)).axes) == 9

@@ -23,6 +23,15 @@ def test_so_has_the_proxy_of_words(error):
         assert row["slack"] >= 0
 
 
+def test_so_has_the_proxy_of_networks():
+    config = experiment.Config("neural", correlation=0.7, horizon=3, worlds=1, steps=20)
+    rows = experiment.run(config, 1)
+    for row in rows:
+        assert row["correlation"] == pytest.approx(0.7, abs=1e-9)
+        assert row["slack"] >= -1e-9 * (1 + np.sqrt(row["chi_squared"]))
+    assert rows[-1]["proxy"] > rows[0]["proxy"] > 0  # it is climbed
+
+
 def test_the_bound_is_tight_for_the_chi_squared_tilt_of_the_error_alone():
     """With rho near 0 the proxy is the error, and pi / ref - 1 in proportion to it meets it."""
     world = draw_world(0, 3)
@@ -65,4 +74,4 @@ def test_an_unknown_error_is_refused():
 
 
 def test_the_figure_draws():
-    assert len(experiment.draw(table(3.0)).axes) == 6
+    assert len(experiment.draw(table(3.0)).axes) == 9

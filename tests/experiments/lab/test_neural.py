@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy.special import expit
 
 from bandit_rlhf import objective
 from bandit_rlhf.neural import SampledJudge, from_table
@@ -57,6 +58,21 @@ def test_winners_are_better_by_as_much_as_bradley_and_terry_say(reference):
     expected = float((weight * difference * np.tanh(difference / 2)).sum())
     assert abs(gaps.mean() - expected) < 5 * gaps.std() / np.sqrt(count)
     assert expected > 0.1
+
+
+def test_infinitely_many_comparisons_meet_the_score_equations(reference):
+    """sum_ij p(i) p(j) (phi_i - phi_j) (P(i beats j) - sigma(r_i - r_j)) = 0, string by string."""
+    law, found = reference.string_law(), neural.settled_counts(WORLD, reference.string_law(), 0.5)
+    counts = WORLD.counts[WORLD.bag]
+    features = np.column_stack([counts, WORLD.lengths < WORLD.language.horizon])
+    score = 0.0
+    for x, one in enumerate(law):
+        gap = expit(GOLD[x][:, None] - GOLD[x]) - expit(found[x][:, None] - found[x])
+        pull = WORLD.prompt_law[x] * one[:, None] * one * gap
+        score = score + 2 * pull.sum(axis=1) @ features
+    assert np.abs(score).max() < 1e-8
+    np.testing.assert_array_equal(found[0], found[1])  # it does not see the prompt
+    assert np.ptp(found) > 0.1
 
 
 def test_tuning_goes_towards_the_gibbs_optimum(reference):
