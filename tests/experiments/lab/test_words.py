@@ -90,3 +90,33 @@ def test_pairs_are_differences_of_counts_and_of_gold(proxy):
     differences, leads = words.pairs(linear, 1.0, 200, np.random.default_rng(1))
     np.testing.assert_allclose(leads, differences @ linear.payoffs["gold"].edge[0], atol=1e-12)
     assert math.isclose(np.abs(differences).max() % 1, 0)
+
+
+@pytest.mark.parametrize("path", ["tilt", "natural", "vanilla"])
+def test_exact_measures_lie_within_the_intervals_of_sampled_ones(proxy, path):
+    """Sums over the lattice against the mean of 4,000 drawn strings: KL, proxy and gold."""
+    lattice, ruler = proxy.lattice, Yardstick.of(proxy.lattice, proxy.reward)
+    paths = {
+        "tilt": words.tilt(proxy, (0.5,)),
+        "natural": words.natural_gradient(proxy, 0.5, (4,)),
+        "vanilla": words.token_gradient(proxy, 0.5, (4,), natural=False),
+    }
+    ((_, policy),) = paths[path]
+    exact, rng, drawn = ruler.of_policy(policy), np.random.default_rng(0), []
+    for prompt, count in enumerate(rng.multinomial(4000, lattice.prompt_law)):
+        batch = policy.sample(rng, int(count), prompt)
+        log_ratio = policy.log_prob(batch, prompt) - lattice.reference.log_prob(batch, prompt)
+        gains = [
+            lattice.reward(pay, batch, prompt) for pay in (proxy.reward, lattice.payoffs["gold"])
+        ]
+        drawn.append(np.stack([log_ratio, *gains]))
+    sampled = np.concatenate(drawn, axis=1)
+    wanted = (
+        exact["kl"],
+        exact["proxy"] * ruler.proxy_sd + ruler.proxy_mean,
+        exact["gold"] + ruler.gold_mean,
+    )
+    for values, known in zip(sampled, wanted, strict=True):
+        assert values.std() > 0
+        assert abs(values.mean() - known) < 4 * values.std() / np.sqrt(values.size)
+    assert exact["kl"] > 0.05
