@@ -71,35 +71,24 @@ def debate(package: str, options: Debate) -> int:
     claims = claims_of(package)
     if options.headline:
         claims = tuple(claim for claim in claims if claim.headline)
+    if options.seed_sets < 1:
+        got = f"--seed-sets is {options.seed_sets}"
+        raise CannotRun(f"{got}, but should be at least 1. Raise it.")
     err = report.stderr()
     _require_folder(options.figures, "--figures")
     with _stdout_for_answers():
         names = {claim.experiment for claim in claims} if options.headline else catalogue(package)
         experiments, troubles = _load_all(package, names)
-        cells = {
-            experiment.name: experiment.cells(options.profile, first_seed=options.first_seed)
-            for experiment in experiments
-        }
-        outcomes = complete(package, [*itertools.chain(*cells.values())], options)
+        sets = [_seed_set(experiments, options, number) for number in range(options.seed_sets)]
+        wanted = dict.fromkeys(cell for cells in sets for cell in itertools.chain(*cells.values()))
+        outcomes = complete(package, [*wanted], options)
         troubles |= _failures(outcomes)
-        tables: dict[str, pl.DataFrame] = {}
-        drawn: dict[str, Path] = {}
-        for experiment in experiments:
-            if experiment.name in troubles:
-                continue
-            try:
-                table = tables[experiment.name] = read_table(
-                    options.results, cells[experiment.name]
-                )
-                drawn[experiment.name] = _draw(experiment, table, options)[0]
-            except CannotRun:
-                raise
-            except Exception as error:
-                tell(err, traceback.format_exc())
-                troubles[experiment.name] = f"draw failed: {type(error).__name__}: {error}"
+        tables = [_tables(cells, options.results, troubles) for cells in sets]
+        drawn = _draw_all(experiments, tables[0], options, troubles, err)
         findings = [
-            Finding(claim, _judge(claim, tables, troubles, err), drawn.get(claim.experiment))
+            Finding(claim, first, drawn.get(claim.experiment), tuple(others))
             for claim in claims
+            for first, *others in [[_judge(claim, one, troubles, err) for one in tables]]
         ]
     for name, trouble in troubles.items():
         tell(err, f"{name}: {trouble}")
@@ -107,6 +96,8 @@ def debate(package: str, options: Debate) -> int:
         print(json.dumps([finding.as_json() for finding in findings], indent=2))
     else:
         report.stdout().print(report.verdict_table(findings))
+        if options.seed_sets > 1:
+            report.stdout().print(report.seeds_table(findings))
         tell(report.stdout(), f"Figures, each as PDF, SVG and PNG, are in {options.figures}")
     return SOME_FAILED if troubles else OK
 
@@ -179,6 +170,54 @@ def _load_all(package: str, names: Collection[str]) -> tuple[list[Experiment], d
         except CannotRun as error:
             troubles[name] = str(error)
     return experiments, troubles
+
+
+def _seed_set(
+    experiments: Sequence[Experiment], options: Debate, number: int
+) -> dict[str, list[Cell]]:
+    """Experiment -> its cells under the seeds of one set, disjoint from those of another."""
+    return {
+        experiment.name: experiment.cells(
+            options.profile,
+            first_seed=options.first_seed + number * experiment.sweep[options.profile].seeds,
+        )
+        for experiment in experiments
+    }
+
+
+def _tables(
+    cells: Mapping[str, Sequence[Cell]], results: Path, troubles: Collection[str]
+) -> dict[str, pl.DataFrame]:
+    """Experiment -> its rows, where no cell failed."""
+    return {
+        name: read_table(results, wanted) for name, wanted in cells.items() if name not in troubles
+    }
+
+
+def _draw_all(
+    experiments: Sequence[Experiment],
+    tables: Mapping[str, pl.DataFrame],
+    options: Debate,
+    troubles: dict[str, str],
+    err: Console,
+) -> dict[str, Path]:
+    """Experiment -> its figure; what cannot be drawn is told, and judged all the same.
+
+    Raises:
+        CannotRun: the figures cannot be written.
+    """
+    drawn: dict[str, Path] = {}
+    for experiment in experiments:
+        if experiment.name not in tables:
+            continue
+        try:
+            drawn[experiment.name] = _draw(experiment, tables[experiment.name], options)[0]
+        except CannotRun:
+            raise
+        except Exception as error:
+            tell(err, traceback.format_exc())
+            troubles[experiment.name] = f"draw failed: {type(error).__name__}: {error}"
+    return drawn
 
 
 def _failures(outcomes: Sequence[Outcome]) -> dict[str, str]:

@@ -9,10 +9,10 @@ to the others any claim looks right.
 Tiers. `enumerable`: questions of rising confidence, with ten candidate answers, tilted exactly.
 `words`: every word of a text of 32 is a claim about what the text says next, the unknown word and
 the end of the sentence abstain; p is the reference's own next-word law, so the reference is
-calibrated. `neural`: a network is pretrained on the
+calibrated. Both are exact, the same under every seed. `neural`: a network is pretrained on the
 same kinds of question and tuned by sampled policy gradient; whether a claim is right is drawn anew
 each time, so that what it can learn is when to answer, not what. Its reference is what it says
-before tuning, its confidence the law of the questions. One seed is ten networks.
+before tuning, its confidence the law of the questions. One seed is one network.
 """
 
 from dataclasses import dataclass, replace
@@ -55,7 +55,6 @@ class Config:
     abstains: float = 0.1  # how often the reference says that it does not know, tier enumerable
     steps: int = 200  # policy-gradient steps, tier neural
     draws: int = 16  # answers to each of eight questions in a step, tier neural
-    networks: int = 10  # under each seed, tier neural
 
 
 NEURAL = Config("neural", qualities=(0.0, 0.9), penalties=(1.0,), confidences=19)
@@ -66,14 +65,14 @@ SWEEP = {
             Config("words", qualities=(0.0, 0.9, 1.0), penalties=(1.0,)),
         )
     ),
-    "quick": Plan((Config(), Config("words", penalties=(1.0,)), NEURAL)),
-    "full": Plan((Config(), Config("words"), replace(NEURAL, qualities=QUALITIES, networks=20))),
+    "quick": Plan((Config(), Config("words", penalties=(1.0,)), NEURAL), seeds=10),
+    "full": Plan((Config(), Config("words"), replace(NEURAL, qualities=QUALITIES)), seeds=20),
 }
 
 
 def run(config: Config, seed: int) -> list[dict[str, Any]]:
     """Fit the reward model for every quality and penalty, and tune under it."""
-    measure = {"enumerable": questions, "words": texts, "neural": networks}[config.tier]
+    measure = {"enumerable": questions, "words": texts, "neural": network}[config.tier]
     return [
         {"tier": config.tier, "quality": quality, "penalty": penalty, **row}
         for penalty in config.penalties
@@ -160,25 +159,19 @@ def all_together(
     return row
 
 
-def networks(config: Config, scores: Scores, seed: int) -> list[dict[str, Any]]:
-    """Tier neural: one row a network."""
-    own = range(seed * config.networks, (seed + 1) * config.networks)
-    return [{"network": number, **network(config, scores, number)} for number in own]
-
-
-@lru_cache(maxsize=32)
-def pretrained(config: Config, number: int) -> Any:
+@lru_cache(maxsize=4)
+def pretrained(config: Config, seed: int) -> Any:
     """A network that gives the answers of the reference."""
     from experiments.lab import neural  # torch is needed by these cells alone
 
     words = (*(f"answer {i}" for i in range(config.candidates)), "unsure")
     sure, _, law = beliefs(config)
     prompts = tuple((f"{p:.3f}",) for p in sure)
-    return neural.pretrained_on(Language(words, 1), prompts, law, seed=number)
+    return neural.pretrained_on(Language(words, 1), prompts, law, seed=seed)
 
 
-def network(config: Config, scores: Scores, number: int) -> dict[str, Any]:
-    """A network tuned to the scores of its claims, whose truth is drawn each time."""
+def network(config: Config, scores: Scores, seed: int) -> list[dict[str, Any]]:
+    """Tier neural: a network tuned to the scores of its claims, whose truth is drawn each time."""
     import torch
 
     from bandit_rlhf import neural as nn
@@ -186,7 +179,7 @@ def network(config: Config, scores: Scores, number: int) -> dict[str, Any]:
 
     _, belief, _ = beliefs(config)
     chance = torch.as_tensor(np.column_stack([belief, np.ones(len(belief))]))
-    dice = torch.Generator().manual_seed(number)
+    dice = torch.Generator().manual_seed(seed)
 
     def reward(strings: nn.Strings) -> torch.Tensor:
         answer = strings.tokens[:, 0]
@@ -194,7 +187,7 @@ def network(config: Config, scores: Scores, number: int) -> dict[str, Any]:
         paid = torch.where(right, scores.right, scores.wrong)
         return torch.where(answer == config.candidates, 0.0, paid)
 
-    reference = pretrained(config, number)
+    reference = pretrained(config, seed)
     before = reference.string_law()
     last = nn.last(
         nn.train(
@@ -205,11 +198,11 @@ def network(config: Config, scores: Scores, number: int) -> dict[str, Any]:
             nn.ExactJudge(np.full(len(before), 1 / len(before)), before, np.zeros_like(before)),
             steps=config.steps,
             optimiser=nn.Optimiser(learning_rate=neural.LEARNING_RATE),
-            seed=number,
+            seed=seed,
             marks=(config.steps,),
         )
     )
-    return all_together(scores, belief, before, last.policy.string_law())
+    return [all_together(scores, belief, before, last.policy.string_law())]
 
 
 def switching_point(confidence: np.ndarray, claims: np.ndarray) -> float:
@@ -270,7 +263,7 @@ def keeps_rule(
 
 
 def ratios(table: pl.DataFrame, tier: str, quality: float, penalty: float = 1.0) -> list[float]:
-    """Wrong claims of the tuned policy over the reference's, a number a network."""
+    """Wrong claims of the tuned policy over the reference's, a number a seed."""
     chosen = table.filter(
         (pl.col("tier") == tier)
         & (pl.col("row") == "all")
@@ -295,8 +288,8 @@ def judge_caught(table: pl.DataFrame) -> Judgement:
 
 
 def spread(values: list[float]) -> tuple[float, tuple[float, float]]:
-    """Mean and interval over networks; an exact number has no width."""
-    if len(values) == 1:
+    """Mean and interval over seeds; an exact number, the same under each, has no width."""
+    if len(set(values)) == 1:
         return values[0], (values[0], values[0])
     return float(np.mean(values)), over_seeds(values)
 
@@ -328,6 +321,7 @@ def draw(table: pl.DataFrame) -> Figure:
 def draw_answers(axes: Axes, table: pl.DataFrame) -> None:
     """Share of claims against confidence, at penalty 1."""
     asked = table.filter((pl.col("row") == "question") & (pl.col("penalty") == 1.0))
+    asked = asked.unique(("quality", "confidence"), maintain_order=True)
     shown = [q for q in (0.0, 0.4, 0.6, 0.9, 1.0) if q in asked["quality"].to_list()]
     for index, quality in enumerate(shown):
         rows, look = asked.filter(pl.col("quality") == quality), style.series(index)
@@ -346,6 +340,7 @@ def draw_answers(axes: Axes, table: pl.DataFrame) -> None:
 def draw_thresholds(axes: Axes, table: pl.DataFrame) -> None:
     """Where answering starts, against the penalty."""
     rows = table.filter((pl.col("tier") == "enumerable") & (pl.col("row") == "all"))
+    rows = rows.unique(("quality", "penalty"), maintain_order=True)
     shown = [q for q in (0.4, 0.6, 0.9, 1.0) if q in rows["quality"].to_list()]
     at = np.linspace(0, rows["penalty"].max(), 100)  # type: ignore[arg-type]
     axes.plot(at, at / (1 + at), color="0.5", lw=1, label=r"$\lambda/(1+\lambda)$")

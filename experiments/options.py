@@ -50,7 +50,7 @@ Examples:
   python -m experiments debate --profile quick
   python -m experiments debate --headline                (what `make demo` runs)
   python -m experiments debate --profile quick --json > verdicts.json
-  python -m experiments debate --first-seed 10           (the verdicts on other seeds)
+  python -m experiments debate --seed-sets 3             (does every verdict stand on other seeds?)
 
 Predictions and nulls stand in experiments/claims/ before the run; verdicts are computed from the
 recorded rows alone. A claim whose experiment has failed cells is undecided.
@@ -100,10 +100,13 @@ class Debate:
     headline: tyro.conf.FlagCreatePairsOff[bool] = False
     """only the experiments behind headline claims, within three minutes and without torch"""
     first_seed: int = 0
-    """use the seeds FIRST_SEED, FIRST_SEED + 1, ..., to see which verdicts depend on them"""
+    """use the seeds FIRST_SEED, FIRST_SEED + 1, ..."""
+    seed_sets: int = 1
+    """judge each claim on so many disjoint sets of seeds; the first is drawn"""
     json: bool = False
     """print a JSON list of {id, who, statement, prediction, null, effect, interval, verdict,
-    experiment, figure}, and nothing else, to stdout"""
+    experiment, figure, on_other_seeds: [{effect, interval, verdict}, one a further set]}, and
+    nothing else, to stdout"""
     jobs: int | None = None
     """cells computed at a time; None: one a core"""
     results: Path = Path("results")

@@ -19,11 +19,24 @@ PLAIN_WIDTH = 160  # columns, where there is no terminal to ask
 
 @dataclass(frozen=True)
 class Finding:
-    """A claim, its judgement, and the figure that shows it (None if it could not be drawn)."""
+    """A claim, its judgement, and the figure that shows it.
+
+    Args:
+        claim: what is claimed.
+        judgement: on the first set of seeds.
+        figure: None if it could not be drawn.
+        others: the judgements on further sets of seeds.
+    """
 
     claim: Claim
     judgement: Judgement
     figure: Path | None
+    others: tuple[Judgement, ...] = ()
+
+    @property
+    def stands(self) -> bool:
+        """Whether the verdict is the same on every set of seeds."""
+        return all(other.verdict == self.judgement.verdict for other in self.others)
 
     def as_json(self) -> dict[str, Any]:
         """The finding as `debate --json` prints it."""
@@ -33,12 +46,19 @@ class Finding:
             "statement": self.claim.statement,
             "prediction": self.claim.prediction,
             "null": self.claim.null,
-            "effect": self.judgement.effect,
-            "interval": self.judgement.interval,
-            "verdict": self.judgement.verdict,
+            **_numbers(self.judgement),
             "experiment": self.claim.experiment,
             "figure": None if self.figure is None else str(self.figure),
+            "on_other_seeds": [_numbers(other) for other in self.others],
         }
+
+
+def _numbers(judgement: Judgement) -> dict[str, Any]:
+    return {
+        "effect": judgement.effect,
+        "interval": judgement.interval,
+        "verdict": judgement.verdict,
+    }
 
 
 def verdict_table(findings: Sequence[Finding]) -> Table:
@@ -59,6 +79,32 @@ def verdict_table(findings: Sequence[Finding]) -> Table:
             Text("none" if finding.figure is None else finding.figure.name),
         )
     return table
+
+
+def seeds_table(findings: Sequence[Finding]) -> Table:
+    """One row a claim: verdict and effect on every set of seeds, and whether the verdict stands."""
+    sets = 1 + max((len(finding.others) for finding in findings), default=0)
+    table = Table(title=f"Verdicts on {sets} disjoint sets of seeds")
+    table.add_column("claim")
+    for number in range(1, sets + 1):
+        table.add_column(f"set {number}", overflow="fold")
+    table.add_column("the same")
+    for finding in findings:
+        cells = [
+            Text(judgement.verdict, style=COLOUR[judgement.verdict]) + Text(_effect(judgement))
+            for judgement in (finding.judgement, *finding.others)
+        ]
+        same = Text("yes") if finding.stands else Text("no", style="red")
+        table.add_row(Text(finding.claim.id), *cells, same)
+    return table
+
+
+def _effect(judgement: Judgement) -> str:
+    """The effect with its interval, three digits each."""
+    if judgement.effect is None or judgement.interval is None:
+        return ""
+    low, high = judgement.interval
+    return f" {judgement.effect:.3g} [{low:.3g}, {high:.3g}]"
 
 
 def experiment_table(entries: Sequence[Mapping[str, Any]]) -> Table:

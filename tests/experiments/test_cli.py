@@ -9,6 +9,8 @@ import pytest
 
 from experiments.claims import CLAIMS
 from experiments.commands import claims_of
+from experiments.judging import exact
+from experiments.report import Finding
 
 FIELDS = [
     "id",
@@ -21,6 +23,7 @@ FIELDS = [
     "verdict",
     "experiment",
     "figure",
+    "on_other_seeds",
 ]
 
 
@@ -145,6 +148,29 @@ def test_another_set_of_seeds_is_another_set_of_cells(cli, tiny, capsys):
     assert any(line.endswith(" 40") for line in tiny.logged("start"))
     assert cli("run", "waves", "--first-seed", "-1") == 2
     assert "first seed is -1" in capsys.readouterr().err
+
+
+def test_every_claim_is_judged_on_each_set_of_seeds(cli, tiny, capsys):
+    assert cli("debate", "--profile", "smoke", "--json", "--seed-sets", "3") == 0
+    seeds = {line.split()[1] for line in tiny.logged("start")}
+    assert seeds == {"0", "1", "2", "3", "4", "5"}
+    (finding,) = json.loads(capsys.readouterr().out)
+    assert len(finding["on_other_seeds"]) == 2
+    for first, other in enumerate(finding["on_other_seeds"], start=1):
+        words = ("--profile", "smoke", "--json", "--first-seed", str(2 * first))
+        assert cli("debate", *words) == 0  # each set is judged as if it were alone
+        (alone,) = json.loads(capsys.readouterr().out)
+        assert other == {name: alone[name] for name in ("effect", "interval", "verdict")}
+    assert cli("debate", "--profile", "smoke", "--seed-sets", "3") == 0
+    assert "Verdicts on 3 disjoint sets of seeds" in capsys.readouterr().out
+    assert cli("debate", "--profile", "smoke", "--seed-sets", "0") == 2
+
+
+def test_a_verdict_that_changes_with_the_seeds_does_not_stand():
+    supported, refuted = (exact(1.0, verdict, "") for verdict in ("supported", "refuted"))
+    claim = claims_of("experiments")[0]
+    assert Finding(claim, supported, None, (supported, supported)).stands
+    assert not Finding(claim, supported, None, (supported, refuted)).stands
 
 
 def test_an_exact_plan_keeps_its_seed(tiny):

@@ -105,7 +105,7 @@ def test_a_network_ends_near_the_exact_tilt():
     """Sampled against exact: what a tuned network answers, and what the Gibbs law does."""
     config = replace(NEURAL, candidates=4, confidences=7, steps=150)
     scores = fitted_scores(0.9, 1.0, 4.0)
-    tuned = network(config, scores, 0)
+    (tuned,) = network(config, scores, 0)
     exact = questions(config, scores, 0)[0]
     for name in ("claims", "wrong"):
         assert abs(tuned[name] - exact[name]) < 0.1
