@@ -19,8 +19,9 @@ from experiments.experiment import Plan, grid
 from experiments.judging import Judgement, all_of, at_least, at_most, undecided
 from experiments.lab import gallery, words
 from experiments.lab.dials import Dials, fit_proxy
-from experiments.lab.reading import enough, interval, said, where
-from experiments.lab.world import draw_world
+from experiments.lab.reading import enough, over_seeds, said, where
+from experiments.lab.tiers import holds_on, over_tiers
+from experiments.lab.world import draw_world, numbers
 
 MODELS = {
     "linear": "enumerable, linear",
@@ -31,8 +32,8 @@ MODELS = {
     "neural gru": "neural, GRU",
 }
 """Reward model -> tier and class as figures call them."""
-JUDGED = ("linear", "words", "neural linear")
-"""Models that cannot express the gold reward, by which the claim is judged; the others stand by."""
+JUDGED = {"linear": "enumerable", "words": "words", "neural linear": "neural"}
+"""Models that cannot express gold, by which the claim is judged on a tier; the others stand by."""
 MOST = 0.5
 
 
@@ -78,7 +79,7 @@ def run(config: Config, seed: int) -> list[dict[str, Any]]:
         return [{"world": seed, **row} for row in gallery.in_neural(fitted)]
     rows = []
     degree = 3 if config.model == "cubic" else 1
-    for number in range(seed * config.worlds, (seed + 1) * config.worlds):
+    for number in numbers(seed, config.worlds):
         found = fit_proxy(draw_world(number, config.horizon), dials, number, degree)
         rows += [{"world": number, **row} for row in gallery.in_enumerable(found)]
     return rows
@@ -99,7 +100,7 @@ def per_seed(table: pl.DataFrame, column: str) -> np.ndarray:
 
 def judge(table: pl.DataFrame) -> Judgement:
     """Claim 5: the string that a misspecified model likes best is one word over and over."""
-    parts, verdicts, least = [], [], []
+    parts, verdicts, least = [], {}, []
     for model, name in MODELS.items():
         rows = adversaries(table, model)
         if not enough(rows):
@@ -108,12 +109,15 @@ def judge(table: pl.DataFrame) -> Judgement:
         parts.append(f"{name} {said(share)} (gold {said(gold, 1)} sd)")
         if model in JUDGED:
             least.append(share)
-            verdicts += [at_least(interval(share), MOST), at_most(interval(gold), 0.0)]
+            verdicts[JUDGED[model]] = all_of(
+                [at_least(over_seeds(share), MOST), at_most(over_seeds(gold), 0.0)]
+            )
     if not verdicts:
         return undecided("no string was sought against a misspecified model under two seeds")
     worst = min(least, key=lambda share: float(share.mean()))
-    measured = "share of the best strings that repeat one word: " + ", ".join(parts)
-    return Judgement(float(worst.mean()), interval(worst), all_of(verdicts), measured)
+    told = f"{', '.join(parts)}: {holds_on(verdicts)}"
+    measured = f"share of the best strings that repeat one word: {told}"
+    return Judgement(float(worst.mean()), over_seeds(worst), over_tiers(verdicts), measured)
 
 
 def draw(table: pl.DataFrame) -> Figure:

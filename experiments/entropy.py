@@ -43,8 +43,9 @@ from experiments.experiment import Plan, grid
 from experiments.lab import curves
 from experiments.lab.dials import Dials, fit_proxy
 from experiments.lab.needs import every_pair, frequent_pairs, holding, pass_at, within_reach
-from experiments.lab.tiers import exact_world, over_seeds, tiers_of
-from experiments.lab.world import World, draw_world
+from experiments.lab.reading import over_seeds
+from experiments.lab.tiers import exact_world, tiers_of
+from experiments.lab.world import draw_world
 from experiments.word_world import compare, deviation, fit_weights, mean
 
 RATES = tuple(float(rate) for rate in np.geomspace(0.05, 20, 10).round(4))
@@ -235,18 +236,19 @@ def networks(config: Config, seed: int) -> Iterator[dict[str, Any]]:
     from experiments.lab import neural  # torch is needed by these cells alone
 
     world = draw_world(seed, horizon=4)
-    fitted = fit_proxy(world, Dials(0.8, config.comparisons), seed)
-    proxy = fitted.reward / curves.Ruler.of_proxy(fitted).proxy_sd
     reference = neural.pretrained(world, seed)
+    start = reference.string_law()
+    fitted = fit_proxy(world, Dials(0.8, config.comparisons), seed)
+    ruler = curves.Ruler.of(world, fitted.gold, fitted.reward, start)
+    proxy, gold = ruler.proxy / ruler.proxy_sd, ruler.gold
     held = holding(world.language, every_pair(len(world.language.vocabulary)))
-    gold = curves.centred(fitted.gold, world.law)
 
     def measured(law: np.ndarray) -> dict[str, float]:
         policy = TabularPolicy.from_string_law(world.language, world.prompts, law)
         bandit = world.bandit(proxy)
         within = (law @ held.T).T
         return {
-            "proxy": float(world.prompt_law @ ((law - world.law) * proxy).sum(axis=1)),
+            "proxy": float(world.prompt_law @ (law * proxy).sum(axis=1)),
             "gold": float(world.prompt_law @ (law * gold).sum(axis=1)),
             "entropy": tree.entropy(bandit, policy).value,
             "token_entropy": tree.token_entropy(bandit, policy).value,
@@ -258,12 +260,11 @@ def networks(config: Config, seed: int) -> Iterator[dict[str, Any]]:
             reference, world, proxy, steps=config.steps, draws=config.draws, seed=seed, **options
         )
 
-    start = reference.string_law()
     yield {"row": "path", "bonus": "reference", "rate": 0.0, **measured(start)}
     for step, law in tuned(marks=curves.marks(config.steps, 12)):
         yield {"row": "path", "bonus": "none", "rate": float(step), **measured(law)}
     for ratio in (0.0, *config.ratios):
-        beta = beta_at(config, world, proxy, ratio)
+        beta = beta_at(config, world.prompt_law, start, proxy, ratio)
         kinds = ("sequence", "token") if ratio else ("none",)
         for bonus in kinds:
             length = float(world.prompt_law @ (start @ world.lengths) + 1)
@@ -274,15 +275,24 @@ def networks(config: Config, seed: int) -> Iterator[dict[str, Any]]:
             yield {**row, **measured(law)}
 
 
-def beta_at(config: Config, world: World, proxy: np.ndarray, ratio: float) -> float:
-    """The beta with which the exact optimum, tau = ratio beta, earns the wanted reward."""
-    start = world.prompt_law @ (world.law * proxy).sum(axis=1)
-    wanted = start + config.level * (world.prompt_law @ proxy.max(axis=1) - start)
+def beta_at(
+    config: Config, prompt_law: np.ndarray, reference: np.ndarray, proxy: np.ndarray, ratio: float
+) -> float:
+    """The beta with which the exact optimum, tau = ratio beta, earns the wanted reward.
+
+    Args:
+        config: the level that is wanted.
+        prompt_law: [prompt].
+        reference: law of strings [prompt, string].
+        proxy: with mean 0 under the reference [prompt, string].
+        ratio: of the bonus's weight to beta.
+    """
+    wanted = config.level * float(prompt_law @ proxy.max(axis=1))
 
     def excess(log_beta: float) -> float:
         beta = float(np.exp(log_beta))
-        law = objective.gibbs(world.law, proxy, beta, ratio * beta)
-        return float(world.prompt_law @ (law * proxy).sum(axis=1) - wanted)
+        law = objective.gibbs(reference, proxy, beta, ratio * beta)
+        return float(prompt_law @ (law * proxy).sum(axis=1) - wanted)
 
     return float(np.exp(brentq(excess, np.log(1e-3), np.log(1e3))))  # type: ignore[arg-type]
 

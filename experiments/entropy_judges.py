@@ -5,7 +5,8 @@ import polars as pl
 
 from experiments.entropy import TRIES
 from experiments.judging import Judgement, all_of, at_least, at_most, exact, undecided
-from experiments.lab.tiers import holds_on, over_seeds, tiers_of
+from experiments.lab.reading import over_seeds
+from experiments.lab.tiers import SIZES, holds_on, over_tiers, tiers_of
 
 
 def judge_easy(table: pl.DataFrame) -> Judgement:
@@ -20,9 +21,9 @@ def judge_easy(table: pl.DataFrame) -> Judgement:
     said = ", ".join(f"{gap:+.0%} on {tier}" for tier, gap in gaps.iter_rows())
     measured = (
         f"slope at the closed form and entropy laws within {largest:.0e}; summed token by token, "
-        f"as training code logs it, the law errs by {said}: {holds_on(verdicts)}"
+        f"as training code logs it, the law errs by {said}: {holds_on(verdicts, SIZES)}"
     )
-    return exact(largest, all_of(verdicts.values()), measured)
+    return exact(largest, over_tiers(verdicts, SIZES), measured)
 
 
 def half_way(rows: pl.DataFrame) -> int:
@@ -55,7 +56,7 @@ def judge_coverage(table: pl.DataFrame) -> Judgement:
         worst = min(worst, (centre, interval))
     effect, interval = worst
     measured = f"{'; '.join(shown)}: {holds_on(verdicts)}"
-    return Judgement(effect, interval, all_of(verdicts.values()), measured)
+    return Judgement(effect, interval, over_tiers(verdicts), measured)
 
 
 def explained(rows: pl.DataFrame) -> tuple[float, float]:
@@ -75,7 +76,9 @@ def judge_exchange(table: pl.DataFrame) -> Judgement:
     verdicts, shown, worst = {}, [], (np.inf, (0.0, 0.0))
     for tier in tiers_of(rows):
         chosen = rows.filter(pl.col("tier") == tier)
-        pairs = [explained(one) for _, one in chosen.sort("seed").group_by("seed")]
+        pairs = [
+            explained(one) for _, one in chosen.sort("seed").group_by("seed", maintain_order=True)
+        ]
         if len(pairs) < 2:
             return undecided("one seed alone gives no interval")
         curved, straight = (list(values) for values in zip(*pairs, strict=True))
@@ -86,4 +89,4 @@ def judge_exchange(table: pl.DataFrame) -> Judgement:
         worst = min(worst, (centre, interval))
     effect, interval = worst
     measured = f"{'; '.join(shown)}: {holds_on(verdicts)}"
-    return Judgement(effect, interval, all_of(verdicts.values()), measured)
+    return Judgement(effect, interval, over_tiers(verdicts), measured)

@@ -29,10 +29,11 @@ from experiments.lab.reading import (
     alone,
     enough,
     falls,
-    interval,
+    over_seeds,
     said,
     set_to,
 )
+from experiments.lab.tiers import holds_on, over_tiers
 
 BETAS = tuple(float(beta) for beta in np.geomspace(8.0, 0.02, 18).round(4))
 ON = {
@@ -89,7 +90,7 @@ def run(config: Config, seed: int) -> list[dict[str, Any]]:
 
 def judge(table: pl.DataFrame) -> Judgement:
     """Claim 5, which dial: misspecification alone turns the curve, no other dial alone does so."""
-    parts, worst, verdicts = [], [], []
+    parts, worst, verdicts = [], [], {}
     for tier in ON:
         here = table.filter(set_to(tier=tier))
         single = {dial: alone(here, dial) for dial in DIALS}
@@ -99,10 +100,12 @@ def judge(table: pl.DataFrame) -> Judgement:
         others = {dial: by_dial[dial].mean() for dial in DIALS if dial != "misspecification"}
         rival = max(others, key=lambda dial: others[dial])
         lead = by_dial["misspecification"] - by_dial[rival]
-        verdicts += [
-            at_least(interval(by_dial["misspecification"]), REPORTED_FALL),
-            at_least(interval(lead), 0.0),
-        ]
+        verdicts[tier] = all_of(
+            [
+                at_least(over_seeds(by_dial["misspecification"]), REPORTED_FALL),
+                at_least(over_seeds(lead), 0.0),
+            ]
+        )
         worst.append(lead)
         reach = single["misspecification"]["distance"].to_numpy().max()
         shown = ", ".join(f"{dial} {said(values)}" for dial, values in by_dial.items())
@@ -110,8 +113,9 @@ def judge(table: pl.DataFrame) -> Judgement:
     if not verdicts:
         return undecided("no tier has each dial alone under two seeds or more")
     least = min(worst, key=lambda lead: lead.mean())
-    measured = "falls of gold in sd, each dial alone: " + "; ".join(parts)
-    return Judgement(float(least.mean()), interval(least), all_of(verdicts), measured)
+    told = f"{'; '.join(parts)}: {holds_on(verdicts, ON)}"
+    measured = f"falls of gold in sd, each dial alone: {told}"
+    return Judgement(float(least.mean()), over_seeds(least), over_tiers(verdicts, ON), measured)
 
 
 PANELS: tuple[tuple[str, tuple[str, ...]], ...] = (

@@ -34,7 +34,8 @@ from bandit_rlhf.reward import fit
 from experiments import style
 from experiments.experiment import Plan
 from experiments.judging import Judgement, all_of, at_least, at_most, exact
-from experiments.lab.tiers import exact_world, holds_on, over_seeds, tiers_of
+from experiments.lab.reading import over_seeds
+from experiments.lab.tiers import exact_world, holds_on, over_tiers, tiers_of
 from experiments.word_world import mean
 
 QUALITIES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -179,7 +180,7 @@ def network(config: Config, scores: Scores, seed: int) -> list[dict[str, Any]]:
 
     _, belief, _ = beliefs(config)
     chance = torch.as_tensor(np.column_stack([belief, np.ones(len(belief))]))
-    dice = torch.Generator().manual_seed(seed)
+    dice = torch.Generator().manual_seed(neural.stream(seed, "truth"))
 
     def reward(strings: nn.Strings) -> torch.Tensor:
         answer = strings.tokens[:, 0]
@@ -198,7 +199,7 @@ def network(config: Config, scores: Scores, seed: int) -> list[dict[str, Any]]:
             nn.ExactJudge(np.full(len(before), 1 / len(before)), before, np.zeros_like(before)),
             steps=config.steps,
             optimiser=nn.Optimiser(learning_rate=neural.LEARNING_RATE),
-            seed=seed,
+            seed=neural.stream(seed, "tuning"),
             marks=(config.steps,),
         )
     )
@@ -283,7 +284,7 @@ def judge_caught(table: pl.DataFrame) -> Judgement:
         worst = max(worst, caught)
     effect, interval = worst
     return Judgement(
-        effect, interval, all_of(verdicts.values()), f"{'; '.join(shown)}: {holds_on(verdicts)}"
+        effect, interval, over_tiers(verdicts), f"{'; '.join(shown)}: {holds_on(verdicts)}"
     )
 
 

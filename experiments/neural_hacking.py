@@ -19,7 +19,7 @@ from experiments.judging import Judgement, all_of, at_least, undecided
 from experiments.lab.curves import marks
 from experiments.lab.dials import Dials
 from experiments.lab.drawing import DISTANCE
-from experiments.lab.reading import by_seed, enough, falls, interval, said, set_to
+from experiments.lab.reading import by_seed, enough, falls, over_seeds, said, set_to
 
 NETWORKS = {"counts": "linear in counts", "gru": "GRU"}
 """Reward model -> its name in figures."""
@@ -73,12 +73,14 @@ def judge(table: pl.DataFrame) -> Judgement:
     gamed, kept = falls(linear), falls(able)
     tops = [said(by_seed(rows, lambda p: goodhart.turn(p).peak)) for rows in (linear, able)]
     ends = [said(by_seed(rows, lambda p: goodhart.turn(p).final)) for rows in (linear, able)]
-    verdict = all_of([at_least(interval(gamed), FALL), at_least(interval(0.5 * gamed - kept), 0.0)])
+    verdict = all_of(
+        [at_least(over_seeds(gamed), FALL), at_least(over_seeds(0.5 * gamed - kept), 0.0)]
+    )
     measured = (
         f"gold peaks at {' and '.join(tops)} sd and ends at {' and '.join(ends)} under the linear "
         f"and the GRU reward model; falls {said(gamed)} and {said(kept)} sd"
     )
-    return Judgement(float(gamed.mean()), interval(gamed), verdict, measured)
+    return Judgement(float(gamed.mean()), over_seeds(gamed), verdict, measured)
 
 
 def draw(table: pl.DataFrame) -> Figure:

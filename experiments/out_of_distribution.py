@@ -29,12 +29,11 @@ from bandit_rlhf.exact import path_sum
 from bandit_rlhf.exact.lattice import LatticePolicy
 from experiments import style, word_world
 from experiments.experiment import Plan, grid
-from experiments.judging import Judgement, all_of, at_least, undecided
 from experiments.lab import curves, words
 from experiments.lab.dials import Dials, Proxy, fit_proxy
 from experiments.lab.drawing import DISTANCE, legend_above
-from experiments.lab.reading import by_seed, enough, interval, said, set_to, where
-from experiments.lab.world import draw_world
+from experiments.lab.reading import set_to, where
+from experiments.lab.world import draw_world, numbers
 
 BETAS = tuple(float(beta) for beta in np.geomspace(20.0, 0.05, 16).round(4))
 TILTS = np.geomspace(1e-3, 1e3, 61)
@@ -49,12 +48,6 @@ SETTINGS: dict[str, dict[str, float]] = {
 NETWORKS: dict[str, Literal["counts", "gru"]] = {"misspecification": "counts", "estimation": "gru"}
 """Source of error -> the network in which it shows: linear in counts, or able to express gold."""
 TIERS = ("enumerable", "words", "neural")
-CORRELATED = 0.3
-"""A rank correlation that counts."""
-SMALL_KL = 0.1
-"""KL, in nats, at which heavy and Gaussian errors of equal variance are compared."""
-WORSE = 2.0
-"""How many times more a policy collects of heavy errors than of Gaussian ones."""
 SAMPLE = 400
 """Strings of the word world whose errors are looked at, drawn from the reference."""
 
@@ -103,7 +96,7 @@ def run(config: Config, seed: int) -> list[dict[str, Any]]:
     if config.tier == "words" and dials.misspecification:
         dials = dials.turned("misspecification", 1.0)
     rows = []
-    for number in range(seed * config.worlds, (seed + 1) * config.worlds):
+    for number in numbers(seed, config.worlds):
         if config.tier == "words":
             lattice_proxy = words.fit_words(dials, number, horizon=config.horizon)
             found = word_rows(config, lattice_proxy, number)
@@ -249,80 +242,9 @@ def binned(
         }
 
 
-def log_at_small_kl(points: pl.DataFrame) -> float:
-    """Logarithm of what a path has collected at KL = 0.1 nats, read off between its points.
-
-    The logarithm, as heavy errors have no mean that ten seeds could tell.
-    """
-    points = points.sort("kl")
-    kl, collected = np.append(0.0, points["kl"]), np.append(0.0, points["collected"])
-    return float(np.log(np.interp(SMALL_KL, kl, collected)))
-
-
 def chosen(table: pl.DataFrame, kind: str, tier: str, source: str) -> pl.DataFrame:
     """Rows of one kind, tier and source of error."""
     return table.filter(where(kind=kind) & set_to(tier=tier, source=source))
-
-
-def judge_where(table: pl.DataFrame) -> Judgement:
-    """Claim 6: errors are larger on strings that the reference finds less probable."""
-    found: dict[str, np.ndarray] = {}
-    for tier in TIERS:
-        for source in NETWORKS:
-            rows = chosen(table, "rank", tier, source)
-            if enough(rows):
-                found[f"{tier}, {source}"] = (
-                    rows.group_by("seed")
-                    .agg(pl.col("correlation").mean())
-                    .sort("seed")["correlation"]
-                    .to_numpy()
-                )
-    if not found:
-        return undecided("no rank correlations under two seeds or more")
-    least = min(found.values(), key=lambda values: float(values.mean()))
-    verdict = all_of(at_least(interval(values), CORRELATED) for values in found.values())
-    shown = "; ".join(f"{name} {said(values)}" for name, values in found.items())
-    measured = f"rank correlation of |error| with -ln ref: {shown}"
-    return Judgement(float(least.mean()), interval(least), verdict, measured)
-
-
-def judge_heavy(table: pl.DataFrame) -> Judgement:
-    """Claim 6, the catastrophe: heavy errors are collected at a KL that forbids light ones."""
-    policies = table.filter(where(kind="policy"))
-    broken = policies.filter(
-        pl.col("collected") > pl.min_horizontal("by_chi", "by_kl") * (1 + 1e-9) + 1e-9
-    )
-    if not broken.is_empty():
-        return undecided(f"a bound, a theorem, fails at {broken.height} points: wrong arithmetic")
-    control = table.filter(where(kind="atom"))
-    if control.is_empty():
-        return undecided("the control, an atom of the reference, was not run")
-    control = control.unique("mass").sort("mass", descending=True)
-    rising = bool((control["collected"].diff().drop_nulls() > 0).all())
-    last = control.row(-1, named=True)
-    shown = rising and last["kl"] < control["kl"].to_numpy().max() / 10 and last["collected"] > 100
-    ratios, parts = [], []
-    for tier in ("enumerable", "words"):
-        light, heavy = (
-            chosen(table, "policy", tier, source) for source in ("Gaussian errors", "heavy errors")
-        )
-        if not (enough(light) and enough(heavy)):
-            continue
-        parted = by_seed(heavy, log_at_small_kl) - by_seed(light, log_at_small_kl)
-        low, high = np.exp(interval(parted))
-        ratios.append((float(np.exp(parted.mean())), (float(low), float(high))))
-        parts.append(f"{tier} {ratios[-1][0]:.2f} [{low:.2f}, {high:.2f}]")
-    if not ratios:
-        return undecided("no tilts against Gaussian and heavy errors under two seeds or more")
-    verdict = all_of(at_least(ends, WORSE) for _, ends in ratios)
-    if not shown:
-        verdict = "refuted"
-    measured = (
-        f"control: {last['collected']:.0f} sd at KL {last['kl']:.4f}; collected at KL = "
-        f"{SMALL_KL}, heavy over Gaussian errors of one variance: {', '.join(parts)}"
-    )
-    effect, ends = min(ratios)
-    return Judgement(effect, ends, verdict, measured)
 
 
 def draw(table: pl.DataFrame) -> Figure:

@@ -24,11 +24,12 @@ from experiments.lab.reading import (
     by_seed,
     enough,
     falls,
-    interval,
+    over_seeds,
     said,
     set_to,
     where,
 )
+from experiments.lab.tiers import holds_on, over_tiers
 
 TIERS = ("enumerable", "words")
 METHODS: dict[curves.Method, str] = {
@@ -83,7 +84,7 @@ SWEEP = {
         ),
         seeds=2,
     ),
-    "quick": Plan(plans(6, 3, (FEW, 1000, MANY)), seeds=10),
+    "quick": Plan(plans(6, 5, (FEW, 1000, MANY)), seeds=10),
     "full": Plan(plans(7, 3, (FEW, 200, 1000, 5000, MANY)), seeds=20),
 }
 
@@ -134,8 +135,9 @@ def linear(table: pl.DataFrame, tier: str, method: str, comparisons: int) -> pl.
 
 def judge_forms(table: pl.DataFrame) -> Judgement:
     """Claim 5, Gao's assignment: the square form for best-of-n, the logarithm for the others."""
-    verdicts, parts, best = [], [], []
+    verdicts, parts, best = {}, [], []
     for tier in TIERS:
+        fitting = []
         for method, name in METHODS.items():
             rows = linear(table, tier, method, MANY)
             if not enough(rows):
@@ -143,20 +145,23 @@ def judge_forms(table: pl.DataFrame) -> Judgement:
             gains = by_seed(rows, form_gain)
             as_said = at_most if method == "best-of-n" else at_least
             sign = -1 if method == "best-of-n" else 1
-            verdicts.append(as_said(interval(gains), sign * DECISIVE))
+            fitting.append(as_said(over_seeds(gains), sign * DECISIVE))
             parts.append(f"{tier} {name} {said(gains, 1)}")
             if method == "best-of-n":
                 best.append(gains)
+        if fitting:
+            verdicts[tier] = all_of(fitting)
     if not best:
         return undecided(f"no best-of-n curve under N = {MANY:,} and two seeds or more")
     worst = max(best, key=lambda gains: float(gains.mean()))
-    measured = "criterion of d(a - bd) less that of d(a - b ln d): " + ", ".join(parts)
-    return Judgement(float(worst.mean()), interval(worst), all_of(verdicts), measured)
+    told = f"{', '.join(parts)}: {holds_on(verdicts, TIERS)}"
+    measured = f"criterion of d(a - bd) less that of d(a - b ln d): {told}"
+    return Judgement(float(worst.mean()), over_seeds(worst), over_tiers(verdicts, TIERS), measured)
 
 
 def judge_peak(table: pl.DataFrame) -> Judgement:
     """Claim 5, amount of data: the peak of a misspecified proxy moves out with comparisons."""
-    ratios, parts = [], []
+    ratios, parts, verdicts = [], [], {}
     for tier in TIERS:
         few, many = (linear(table, tier, "tilt", n) for n in (FEW, MANY))
         if not (enough(few) and enough(many)):
@@ -165,6 +170,7 @@ def judge_peak(table: pl.DataFrame) -> Judgement:
         if (near <= 0).any():
             return undecided(f"{tier}: under N = {FEW} a curve has no peak to be moved")
         ratios.append(far / near)
+        verdicts[tier] = at_least(over_seeds(ratios[-1]), FURTHER_OUT)
         tops = [said(by_seed(rows, lambda p: goodhart.turn(p).peak)) for rows in (few, many)]
         ends = [said(falls(rows)) for rows in (few, many)]
         parts.append(
@@ -174,9 +180,8 @@ def judge_peak(table: pl.DataFrame) -> Judgement:
     if not ratios:
         return undecided(f"no curves under N = {FEW} and N = {MANY:,} and two seeds or more")
     least = min(ratios, key=lambda ratio: float(ratio.mean()))
-    verdict = all_of(at_least(interval(ratio), FURTHER_OUT) for ratio in ratios)
-    measured = f"N = {FEW} and N = {MANY:,}; " + "; ".join(parts)
-    return Judgement(float(least.mean()), interval(least), verdict, measured)
+    measured = f"N = {FEW} and N = {MANY:,}; {'; '.join(parts)}: {holds_on(verdicts, TIERS)}"
+    return Judgement(float(least.mean()), over_seeds(least), over_tiers(verdicts, TIERS), measured)
 
 
 def judge_size(table: pl.DataFrame) -> Judgement:
@@ -192,8 +197,8 @@ def judge_size(table: pl.DataFrame) -> Judgement:
             "config.degree", maintain_order=True
         )
     ]
-    verdict = at_most(interval(kept), 0.0)
-    return Judgement(float(kept.mean()), interval(kept), verdict, ", ".join(parts))
+    verdict = at_most(over_seeds(kept), 0.0)
+    return Judgement(float(kept.mean()), over_seeds(kept), verdict, ", ".join(parts))
 
 
 def draw(table: pl.DataFrame) -> Figure:
@@ -276,7 +281,7 @@ def draw_criteria(axes: Axes, table: pl.DataFrame) -> None:
             if not enough(rows):
                 continue
             gains, look = by_seed(rows, form_gain), style.series(index)
-            low, high = interval(gains)
+            low, high = over_seeds(gains)
             height = place + 0.2 * (index - 0.5)
             axes.plot([low, high], [height, height], "-", color=look["color"])
             named = tier if method == "tilt" else None

@@ -31,8 +31,9 @@ from bandit_rlhf.loop import Round, Survey, Tilt, rounds
 from bandit_rlhf.reward.model import Linear
 from experiments import style
 from experiments.experiment import Plan
-from experiments.judging import Judgement, all_of, at_least, at_most, undecided
-from experiments.lab.tiers import holds_on, over_seeds, tiers_of
+from experiments.judging import Judgement, at_least, at_most, undecided
+from experiments.lab.reading import over_seeds
+from experiments.lab.tiers import holds_on, over_tiers, tiers_of
 from experiments.lab.words import words
 from experiments.lab.world import World, draw_world
 from experiments.word_world import fit_weights, mean
@@ -93,12 +94,10 @@ def enumerable(config: Config, kind: str, seed: int) -> Iterator[dict[str, Any]]
     else:
         reference, learner = world.reference, Tilt((config.beta,) * config.rounds)
         model = Linear(features_of(world, kind), ridge=config.prior_sd**-2)
-    bandit, hunted = world.bandit(gold), set[tuple[int, int]]()
+    bandit, law = world.bandit(gold), reference.string_law()
     for one in rounds(bandit, reference, learner, model, rng, survey=crowd, steps=config.rounds):
         if one.step:
-            yield {"round": one.step, "gold": one.gold, "kl": one.kl} | hunt(
-                config, world, gold, one, hunted
-            )
+            yield {"round": one.step, "kl": one.kl} | hunt(config, world, law, gold, one)
 
 
 def features_of(world: World, kind: str) -> np.ndarray:
@@ -132,8 +131,8 @@ def networks(config: Config, kind: str, world: World, seed: int) -> tuple[Any, A
         )
 
     reference = neural.pretrained(world, seed, config.width)
-    design = nn.Architecture("counts" if kind == "misspecified" else "gru", width=config.width)
-    start = nn.RewardModel.initial(world.language, world.prompts, design, seed=seed)
+    network: neural.Network = "counts" if kind == "misspecified" else "gru"
+    start = neural.untrained(world, network, seed, config.width)
     optimiser = nn.Optimiser(learning_rate=neural.LEARNING_RATE)
     fitting = {"steps": config.fitting, "learning_rate": 0.02}
     return (
@@ -144,17 +143,18 @@ def networks(config: Config, kind: str, world: World, seed: int) -> tuple[Any, A
 
 
 def hunt(
-    config: Config, world: World, gold: np.ndarray, one: Round, hunted: set[tuple[int, int]]
+    config: Config, world: World, law: np.ndarray, gold: np.ndarray, one: Round
 ) -> dict[str, Any]:
-    """The strings that this round's reward likes best, and how many of them are new hacks.
+    """Gold's gain, the strings that this round's reward likes best, and how many are new hacks.
 
     Args:
         config: how many strings.
         world: to spell them.
-        gold: [prompt, string], mean 0 under the reference.
+        law: the reference's [prompt, string].
+        gold: [prompt, string].
         one: the round.
-        hunted: hacks found in earlier rounds, as (prompt, rank); those found here are added.
     """
+    level = (law * gold).sum(axis=1)
     rows = one.comparisons
     assert rows is not None
     assert rows.prompt is not None
@@ -166,17 +166,16 @@ def hunt(
     found, slots = set[tuple[int, int]](), len(world.prompts) * config.best
     for x in range(len(world.prompts)):
         best = np.argsort(-one.reward[x], kind="stable")[: config.best]
-        found |= {(x, int(string)) for string in best if gold[x, string] < 0}
-    new = found - shown - hunted
-    hunted |= found
+        found |= {(x, int(string)) for string in best if gold[x, string] < level[x]}
     top = world.best_string(one.reward, 0)
     return {
+        "gold": one.gold - float(world.prompt_law @ level),
         "hacks": len(found) / slots,
-        "new": len(new) / slots,
+        "new": len(found - shown) / slots,
         "string": world.spell(top),
-        "string_gold": float(gold[0, top]),
-        "string_proxy": float(one.reward[0, top] - world.law[0] @ one.reward[0]),
-        "string_log_reference": float(world.log_law[0, top]),
+        "string_gold": float(gold[0, top] - level[0]),
+        "string_proxy": float(one.reward[0, top] - law[0] @ one.reward[0]),
+        "string_log_reference": float(np.log(law[0, top])),
     }
 
 
@@ -186,7 +185,6 @@ def word_world(config: Config, kind: str, seed: int) -> Iterator[dict[str, Any]]
     rng = np.random.default_rng((seed, config.rounds))
     policy, differences = lattice.reference, []
     shown: set[tuple[int, tuple[int, ...]]] = set()
-    hunted: set[tuple[int, tuple[int, ...]]] = set()
     gold, level = lattice.payoffs["gold"], mean(lattice.reference, lattice.payoffs["gold"])
     for number in range(1, config.rounds + 1):
         differences.append(ask(config, kind, lattice, policy, shown, rng))
@@ -207,13 +205,12 @@ def word_world(config: Config, kind: str, seed: int) -> Iterator[dict[str, Any]]
             "gold": mean(policy, gold) - level,
             "kl": path_sum.kl(policy, lattice.reference).value,
             "hacks": len(found) / slots,
-            "new": len(found - shown - hunted) / slots,
+            "new": len(found - shown) / slots,
             "string": " ".join(lattice.language.words(top.string)),
             "string_gold": float(lattice.reward(gold, batch)[0] - level),
             "string_proxy": top.score - mean(lattice.reference, proxy),
             "string_log_reference": float(lattice.reference.log_prob(batch)[0]),
         }
-        hunted |= found
 
 
 def ask(
@@ -309,7 +306,7 @@ def judge(
         extreme.append((float(np.mean(new)), interval))
     effect, interval = (min if kind == "misspecified" else max)(extreme)
     measured = f"{'; '.join(shown)}: {holds_on(verdicts)}"
-    return Judgement(effect, interval, all_of(verdicts.values()), measured)
+    return Judgement(effect, interval, over_tiers(verdicts), measured)
 
 
 def judge_misspecified(table: pl.DataFrame) -> Judgement:

@@ -19,7 +19,7 @@ ref exp(.) / Z has pi(y) = 0, as have all policy-gradient steps in its logits; a
 
 Tiers: `enumerable` and `words` are exact; the seed draws targets, problems and proxies. `neural`:
 a network on an enumerable world of horizon 4, tuned by sampled policy gradient, its time the number
-of strings drawn; a string that is not found in the steps allowed is left out. It has no `nucleus`,
+of strings drawn; a string that is not found in the steps allowed has none. It has no `nucleus`,
 which asks of tokens what a table of strings does not say.
 """
 
@@ -46,7 +46,8 @@ from experiments.lab.needs import (
     success_direction,
     within_reach,
 )
-from experiments.lab.tiers import exact_world, over_seeds, tiers_of
+from experiments.lab.reading import over_seeds
+from experiments.lab.tiers import exact_world, tiers_of
 from experiments.lab.world import draw_world
 from experiments.word_world import compare, deviation, fit_weights, mean
 
@@ -249,6 +250,8 @@ def networks(config: Config, seed: int) -> Iterator[dict[str, Any]]:
                     "vanilla": float(np.log(max(step, 1) * config.draws * share)),
                 }
                 break
+        else:
+            yield {"row": "escape", "log_reference": float(np.log(start[prompt, target]))}
     held = holding(world.language, every_pair(len(world.language.vocabulary)))
     reward = np.tile(held.mean(axis=0), (len(start), 1))
     ((_, law),) = tuned(reward, 2 * config.steps, None)

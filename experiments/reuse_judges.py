@@ -4,7 +4,8 @@ import numpy as np
 import polars as pl
 
 from experiments.judging import Judgement, all_of, at_least, at_most, undecided
-from experiments.lab.tiers import holds_on, over_seeds, tiers_of
+from experiments.lab.reading import over_seeds
+from experiments.lab.tiers import SIZES, holds_on, over_tiers, tiers_of
 from experiments.reuse import TRIES
 
 
@@ -32,11 +33,13 @@ def judge_escape(table: pl.DataFrame) -> Judgement:
         exact = slopes(chosen, "natural")
         natural = f", natural {np.mean(exact):.2f}" if exact else ""
         rarest = float(chosen["log_reference"].min()) / np.log(10)  # type: ignore[arg-type]
-        shown.append(f"{tier} (down to 1e{rarest:.0f}): exponent {centre:.3f}{natural}")
+        lost = chosen["vanilla"].null_count()
+        missed = f", {lost} of {len(chosen)} not found" if lost else ""
+        shown.append(f"{tier} (down to 1e{rarest:.0f}): exponent {centre:.3f}{natural}{missed}")
         furthest = max(furthest, (centre, interval), key=lambda pair: abs(pair[0] - 1))
     effect, interval = furthest
     measured = f"{'; '.join(shown)}: {holds_on(verdicts)}"
-    return Judgement(effect, interval, all_of(verdicts.values()), measured)
+    return Judgement(effect, interval, over_tiers(verdicts), measured)
 
 
 def leads(rows: pl.DataFrame, ahead: str, behind: str) -> list[np.ndarray]:
@@ -74,7 +77,7 @@ def judge_crossing(table: pl.DataFrame) -> Judgement:
         least = min(least, (float(np.mean(largest)), over_seeds(largest)))
     effect, interval = least
     measured = f"{'; '.join(shown)}: {holds_on(verdicts)}"
-    return Judgement(effect, interval, all_of(verdicts.values()), measured)
+    return Judgement(effect, interval, over_tiers(verdicts), measured)
 
 
 def judge_nucleus(table: pl.DataFrame) -> Judgement:
@@ -83,7 +86,11 @@ def judge_nucleus(table: pl.DataFrame) -> Judgement:
     verdicts, shown, worst = {}, [], (-np.inf, (0.0, 0.0))
     for tier in tiers_of(rows):
         excess, before, last = [], [], []
-        for _, one in rows.filter(pl.col("tier") == tier).sort("seed", "rate").group_by("seed"):
+        for _, one in (
+            rows.filter(pl.col("tier") == tier)
+            .sort("seed", "rate")
+            .group_by("seed", maintain_order=True)
+        ):
             start = float(one["outside"][0])
             best = one.row(int(one["gold"].arg_max() or 0), named=True)
             before.append(start)
@@ -100,5 +107,5 @@ def judge_nucleus(table: pl.DataFrame) -> Judgement:
         )
         worst = max(worst, (centre, interval))
     effect, interval = worst
-    measured = f"{'; '.join(shown)}: {holds_on(verdicts)}"
-    return Judgement(effect, interval, all_of(verdicts.values()), measured)
+    measured = f"{'; '.join(shown)}: {holds_on(verdicts, SIZES)}"
+    return Judgement(effect, interval, over_tiers(verdicts, SIZES), measured)

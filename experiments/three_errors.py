@@ -30,11 +30,12 @@ from bandit_rlhf import objective
 from bandit_rlhf.exact import path_sum
 from experiments import style
 from experiments.experiment import Plan, grid
-from experiments.judging import Judgement, all_of, at_least, undecided
+from experiments.judging import Judgement, at_least, undecided
 from experiments.lab import words
 from experiments.lab.dials import Dials, fit_proxy
-from experiments.lab.reading import enough, interval, said, set_to, where
-from experiments.lab.world import World, draw_world
+from experiments.lab.reading import enough, over_seeds, said, set_to, where
+from experiments.lab.tiers import holds_on, over_tiers
+from experiments.lab.world import World, draw_world, numbers
 
 TIERS = {"enumerable": 0.6, "words": 1.0, "neural": 0.6}
 """Tier -> the misspecification under which the claim is judged."""
@@ -87,7 +88,7 @@ SWEEP = {
 def run(config: Config, seed: int) -> list[dict[str, Any]]:
     """One row for every N and T: the three terms, and the total on its own."""
     rows = []
-    for number in range(seed * config.worlds, (seed + 1) * config.worlds):
+    for number in numbers(seed, config.worlds):
         if config.tier == "words":
             found = word_rows(config, number)
         elif config.tier == "neural":
@@ -104,9 +105,17 @@ def stopped(config: Config, steps: int) -> float:
     ln pi' = (1 - eta beta) ln pi + eta beta ln ref + eta r, up to the normaliser, so that after T
     steps from the reference ln(pi / ref) is (1 - (1 - eta beta)^T) r / beta.
 
+    Raises:
+        ValueError: steps so long that they overshoot, eta beta of 1 or more.
+
     >>> round(stopped(Config(beta=0.5, step_size=1.0), 1), 12)   # one step: ref exp(eta r)
     1.0
     """
+    if not 0 < config.step_size * config.beta < 1:
+        raise ValueError(
+            f"step_size x beta is {config.step_size * config.beta:g}, but should be above 0 and "
+            "below 1 [three_errors.Config]. Lower one of them."
+        )
     return config.beta / (1 - (1 - config.step_size * config.beta) ** steps)
 
 
@@ -267,12 +276,13 @@ def judge(table: pl.DataFrame) -> Judgement:
     worst = float(table["residual"].to_numpy().max())
     if not worst <= TOLERANCE:
         return undecided(f"the terms miss the regret by {worst:.1e}: the arithmetic is wrong")
-    found, parts = [], []
+    found, parts, verdicts = [], [], {}
     for tier, misspecification in TIERS.items():
         rows = judged(table, tier, misspecification)
         if not enough(rows):
             continue
         found.append(shares(rows))
+        verdicts[tier] = at_least(over_seeds(found[-1]), HALF)
         means = ", ".join(f"{term} {rows[term].mean():.3f}" for term in TERMS)
         lesser = sorted(set(table.filter(set_to(tier=tier))["config.misspecification"]))[:-1]
         others = [f"{said(shares(judged(table, tier, m)))} at m = {m}" for m in lesser]
@@ -281,9 +291,8 @@ def judge(table: pl.DataFrame) -> Judgement:
     if not found:
         return undecided(f"no rows under N = {COMPARISONS:,}, T = {STEPS} and two seeds or more")
     least = min(found, key=lambda share: float(share.mean()))
-    verdict = all_of(at_least(interval(share), HALF) for share in found)
-    measured = f"sums exact to {worst:.0e}; " + "; ".join(parts)
-    return Judgement(float(least.mean()), interval(least), verdict, measured)
+    measured = f"sums exact to {worst:.0e}; {'; '.join(parts)}: {holds_on(verdicts)}"
+    return Judgement(float(least.mean()), over_seeds(least), over_tiers(verdicts), measured)
 
 
 def draw(table: pl.DataFrame) -> Figure:

@@ -5,7 +5,7 @@ from experiments import (
     early_stopping,
     goodhart_page,
     neural_hacking,
-    out_of_distribution,
+    out_of_distribution_judges,
     overoptimization,
     three_errors,
     vibe_bound,
@@ -164,7 +164,7 @@ CLAIMS: tuple[Claim, ...] = (
         null="errors are as large on probable strings as on improbable ones: correlation 0.",
         experiment="out_of_distribution",
         reference="Gao et al. 2022 (arXiv:2210.10760); Mroueh 2024 (arXiv:2406.05883)",
-        judge=out_of_distribution.judge_where,
+        judge=out_of_distribution_judges.judge_where,
     ),
     Claim(
         id="6-heavy-tails",
@@ -175,13 +175,13 @@ CLAIMS: tuple[Claim, ...] = (
             "a single atom of the reference lets a policy collect an unbounded error of variance "
             "1 while KL goes to 0; and at a KL of 0.1 nats tilting collects at least twice as much "
             "of heavy (Cauchy) as of Gaussian errors of the same variance, in the enumerable world "
-            "and in the word world. Effect: that ratio, its geometric mean over draws, in the tier "
-            "where it is least."
+            "and in the word world. Effect: that ratio, of medians over the draws of a seed, its "
+            "mean over seeds, in the tier where it is least."
         ),
         null="what is collected at a given KL depends on the errors' variance alone: ratio 1.",
         experiment="out_of_distribution",
         reference="Kwa et al. 2024 (arXiv:2407.14503); Mroueh 2024 (arXiv:2406.05883)",
-        judge=out_of_distribution.judge_heavy,
+        judge=out_of_distribution_judges.judge_heavy,
     ),
     Claim(
         id="8-stop-is-a-penalty",
@@ -209,8 +209,8 @@ CLAIMS: tuple[Claim, ...] = (
         prediction=(
             "along natural gradient at equal step size the best stop comes at least twice as late "
             "with 20,000 comparisons as with 50, in the enumerable world, in the word world and "
-            "along a GRU's sampled gradient. Effect: ratio of the two steps in the tier where it "
-            "is least."
+            "along a GRU's sampled gradient by Adam. Effect: ratio of the two steps in the tier "
+            "where it is least."
         ),
         null="the best stop does not depend on the amount of data, or comes earlier with more.",
         experiment="early_stopping",

@@ -107,9 +107,9 @@ CLAIMS: tuple[Claim, ...] = (
             "RLHF is no search: what pretraining makes improbable, policy gradient never finds."
         ),
         prediction=(
-            "the time of exact policy gradient until pi(y*) = 1/2 is inverse to ref(y*): d ln time "
-            "/ d ln(1 / ref(y*)) within 0.9..1.1 over all strings tried, on every tier. Effect: "
-            "that exponent, on the tier where it is furthest from 1."
+            "the time of exact policy gradient (a network's: strings drawn) until pi(y*) = 1/2 is "
+            "inverse to ref(y*): d ln time / d ln(1 / ref(y*)) within 0.9..1.1 over all strings "
+            "found, on every tier. Effect: that exponent, on the tier where it is furthest from 1."
         ),
         null="the exponent is well below 1: gradients find what blind drawing would not.",
         experiment="reuse",
@@ -138,8 +138,8 @@ CLAIMS: tuple[Claim, ...] = (
         statement="RLHF only reuses a subset of what the pretrained model already says.",
         prediction=(
             "where the gold reward is best along the tilt by a fitted proxy, tokens outside the "
-            "reference's 95 % nucleus are no more frequent than under the reference, on every "
-            "tier. Effect: their share less the reference's, on the worst tier."
+            "reference's 95 % nucleus are no more frequent than under the reference, on both "
+            "exact tiers. Effect: their share less the reference's, on the worst tier."
         ),
         null="tuning makes unusual tokens more frequent.",
         experiment="reuse",
@@ -186,9 +186,9 @@ CLAIMS: tuple[Claim, ...] = (
         who="Cui et al.",
         statement="Without intervention reward is bought with entropy: R = -a exp(H) + b.",
         prediction=(
-            "along natural gradient without a regulariser, the reward regresses on exp(H), H the "
-            "mean token entropy, with R^2 of 0.99 or more, and no worse than on H, on every tier. "
-            "Effect: that R^2, on the worst tier."
+            "along natural gradient (a network's: sampled, by Adam) without a regulariser, the "
+            "reward regresses on exp(H), H the mean token entropy, with R^2 of 0.99 or more, and "
+            "no worse than on H, on every tier. Effect: that R^2, on the worst tier."
         ),
         null="reward and entropy part ways, or another form fits better.",
         experiment="entropy",

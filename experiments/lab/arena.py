@@ -8,15 +8,14 @@ Neither repeats nor length are known of best-of-n in the word world: they are mi
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from experiments.lab import curves, words
 from experiments.lab.curves import Method
 from experiments.lab.dials import Dials, fit_proxy
-from experiments.lab.world import draw_world
+from experiments.lab.world import draw_world, numbers
 from experiments.yardstick import Yardstick
 
-Tier = Literal["enumerable", "words", "neural"]
 Rows = Iterator[dict[str, Any]]
 
 
@@ -54,7 +53,7 @@ def enumerable(
     Worlds differ more than comparisons do: a seed is a batch of them, and what is judged is the
     mean over the batch.
     """
-    for number in range(seed * worlds, (seed + 1) * worlds):
+    for number in numbers(seed, worlds):
         for row in in_world(dials, number, course, horizon, degree):
             yield {"world": number, **row}
 

@@ -5,6 +5,7 @@ over every string; what is sampled is the training: comparisons, batches, draws.
 it import this module, as it needs torch (the extra `[neural]`).
 """
 
+import zlib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -29,8 +30,8 @@ from experiments.lab import curves
 from experiments.lab.dials import Dials, covered, whitened
 from experiments.lab.world import World, draw_world
 
-Network = Literal["counts", "bigrams", "gru"]
-"""Reward models: linear in counts of tokens, in counts of neighbouring pairs, or a GRU."""
+Network = Literal["counts", "gru"]
+"""Reward models: linear in counts of tokens, or a GRU."""
 WIDTH = 16
 """Of embeddings and hidden states."""
 PRETRAINING = 120
@@ -41,6 +42,16 @@ LEARNING_RATE = 0.01
 """Of the tuning, by Adam."""
 GROUPS = 4
 """Prompts drawn in a step."""
+
+
+def stream(seed: int, purpose: str) -> int:
+    """A seed for each purpose: two networks of one seed do not start alike, nor do their draws.
+
+    >>> stream(0, "policy") == stream(0, "reward"), stream(0, "policy") == stream(0, "policy")
+    (False, True)
+    """
+    named = np.random.SeedSequence((seed, zlib.crc32(purpose.encode())))
+    return int(named.generate_state(1)[0])
 
 
 @lru_cache(maxsize=8)
@@ -65,7 +76,7 @@ def pretrained_on(
     """A GRU fitted to any law of strings by maximum likelihood."""
     torch.set_num_threads(1)
     design = nn.Architecture("gru", width=width)
-    start = nn.NeuralPolicy.initial(language, prompts, design, seed=seed)
+    start = nn.NeuralPolicy.initial(language, prompts, design, seed=stream(seed, "policy"))
     return nn.fit_to_law(start, law, prompt_law, steps=steps, learning_rate=0.03).policy
 
 
@@ -91,12 +102,24 @@ def fit_reward(
     world: World, pairs: nn.StringComparisons, network: Network, seed: int, width: int = WIDTH
 ) -> nn.RewardModel:
     """A reward model fitted to comparisons, some of them held out to say when to stop."""
-    kept, held_out = pairs.split(HELD_OUT, seed)
-    design = nn.Architecture(network, width=width)
-    start = nn.RewardModel.initial(world.language, world.prompts, design, seed=seed)
+    kept, held_out = pairs.split(HELD_OUT, stream(seed, "split"))
     return nn.reward_model.fit(
-        start, kept, held_out=held_out, steps=200, learning_rate=2e-2, batch=128, seed=seed
+        untrained(world, network, seed, width),
+        kept,
+        held_out=held_out,
+        steps=200,
+        learning_rate=2e-2,
+        batch=128,
+        seed=stream(seed, "batches"),
     ).model
+
+
+def untrained(world: World, network: Network, seed: int, width: int = WIDTH) -> nn.RewardModel:
+    """A reward model as it starts."""
+    design = nn.Architecture(network, width=width)
+    return nn.RewardModel.initial(
+        world.language, world.prompts, design, seed=stream(seed, "reward")
+    )
 
 
 def settled_counts(
@@ -202,14 +225,19 @@ def tuned(
         world: language, prompts and their law.
         reward: what it is tuned to.
         steps: of Adam.
-        draws: strings of each step, a multiple of `GROUPS`.
+        draws: strings of each step, `GROUPS` times two or more.
         seed: of the strings.
         beta: weight of the KL penalty in the reward; 0: none.
         sequence_entropy: weight of the bonus for the entropy of strings.
         token_entropy: weight of the bonus for the mean entropy of next tokens.
         learning_rate: of Adam.
         marks: steps to yield; None: the last alone.
+
+    Raises:
+        ValueError: draws that the groups cannot share alike.
     """
+    if draws % GROUPS or draws < 2 * GROUPS:
+        raise ValueError(f"draws is {draws}, but should be {GROUPS} times two or more [tuned].")
     torch.set_num_threads(1)
     learner = nn.PolicyGradient(
         reference=reference,
@@ -229,7 +257,7 @@ def tuned(
         nn.ExactJudge(world.prompt_law, reference.string_law(), reward),
         steps=steps,
         optimiser=nn.Optimiser(learning_rate=learning_rate),
-        seed=seed,
+        seed=stream(seed, "tuning"),
         marks=wanted,
     ):
         if one.step in wanted:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import ArrayLike
 
 from experiments import goodhart
 from experiments.judging import Interval, bootstrap_interval
@@ -25,10 +26,10 @@ OFF: dict[str, float] = {
 
 
 def where(**values: Any) -> pl.Expr:
-    """Rows whose columns have these values; `config.` may be left out of a config's field.
+    """Rows whose columns have these values.
 
     >>> table = pl.DataFrame({"config.tier": ["words", "neural"], "method": ["tilt", "tilt"]})
-    >>> table.filter(where(method="tilt") & (pl.col("config.tier") == "words")).height
+    >>> table.filter(where(method="tilt") & set_to(tier="words")).height
     1
     """
     return pl.all_horizontal(pl.col(name) == value for name, value in values.items())
@@ -52,8 +53,11 @@ def alone(table: pl.DataFrame, *dials: str) -> pl.DataFrame:
 
 
 def paths(table: pl.DataFrame) -> dict[tuple[int, int], pl.DataFrame]:
-    """(seed, world) -> its curve, from the reference outwards; one path of each in the table."""
-    parts = table.sort("distance").partition_by("seed", "world", as_dict=True, maintain_order=True)
+    """(seed, world) -> its curve, in the order in which it was walked; one of each in the table.
+
+    Walks lead away from the reference; a sampled one may turn back.
+    """
+    parts = table.partition_by("seed", "world", as_dict=True, maintain_order=True)
     return {(int(key[0]), int(key[1])): parts[key] for key in sorted(parts)}
 
 
@@ -70,7 +74,7 @@ def falls(table: pl.DataFrame) -> np.ndarray:
     return by_seed(table, lambda points: goodhart.turn(points).fall)
 
 
-def interval(values: np.ndarray) -> Interval:
+def over_seeds(values: ArrayLike) -> Interval:
     """95 % for the mean over seeds; a point where all seeds agree, as exact results do.
 
     The generator is fixed, so that a verdict is a function of the rows.
@@ -83,7 +87,7 @@ def interval(values: np.ndarray) -> Interval:
 
 def said(values: np.ndarray, digits: int = 2) -> str:
     """A mean with its interval, as text."""
-    low, high = interval(values)
+    low, high = over_seeds(values)
     mean = f"{np.mean(values):.{digits}f}"
     return mean if low == high else f"{mean} [{low:.{digits}f}, {high:.{digits}f}]"
 

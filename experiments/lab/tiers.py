@@ -1,19 +1,20 @@
 """The tiers on which a claim is tried, and the words in which a verdict names them.
 
-- `enumerable`: four words and horizon 7, so that every string can be listed; exact;
+- `enumerable`: four words and horizon 8 at most, so that every string can be listed; exact. Most
+  experiments draw such a world for each seed (`lab.world`), those on entropy and reuse take the
+  commonest words of a text (`exact_world`);
 - `words`: 150 words of English and horizon 32, summed on the lattice; exact;
 - `neural`: small neural policies or rewards; sampled, over seeds.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Literal, get_args
 
 import numpy as np
 import polars as pl
-from numpy.typing import ArrayLike
 
 from bandit_rlhf.exact.lattice import Lattice
-from experiments.judging import Interval, Verdict, bootstrap_interval
+from experiments.judging import Verdict, all_of
 from experiments.word_world import world
 
 Tier = Literal["enumerable", "words", "neural"]
@@ -49,11 +50,25 @@ def last_word(lattice: Lattice) -> np.ndarray:
     return last
 
 
-def holds_on(verdicts: Mapping[str, Verdict]) -> str:
+def over_tiers(verdicts: Mapping[str, Verdict], wanted: Collection[str] = TIERS) -> Verdict:
+    """The verdict on all tiers that a prediction names: one that was not run leaves it undecided.
+
+    >>> over_tiers({"enumerable": "supported", "words": "supported"}, ("enumerable", "words"))
+    'supported'
+    >>> over_tiers({"enumerable": "supported"}), over_tiers({"enumerable": "refuted"})
+    ('undecided', 'refuted')
+    """
+    absent: list[Verdict] = ["undecided" for tier in wanted if tier not in verdicts]
+    return all_of([*verdicts.values(), *absent])
+
+
+def holds_on(verdicts: Mapping[str, Verdict], wanted: Collection[str] = TIERS) -> str:
     """On which tiers a claim holds, in words.
 
     >>> holds_on({"enumerable": "supported", "words": "refuted", "neural": "supported"})
     'holds on enumerable, neural; refuted on words'
+    >>> holds_on({"enumerable": "undecided"}, ("enumerable", "words"))
+    'undecided on enumerable; not run on words'
     """
     phrases = {"supported": "holds on", "refuted": "refuted on", "undecided": "undecided on"}
     parts = []
@@ -61,12 +76,10 @@ def holds_on(verdicts: Mapping[str, Verdict]) -> str:
         tiers = [tier for tier, found in verdicts.items() if found == verdict]
         if tiers:
             parts.append(f"{phrase} {', '.join(tiers)}")
+    absent = [tier for tier in wanted if tier not in verdicts]
+    if absent:
+        parts.append(f"not run on {', '.join(absent)}")
     return "; ".join(parts)
-
-
-def over_seeds(values: ArrayLike) -> Interval:
-    """95 % over seeds, by a generator of its own so that a verdict is a function of the rows."""
-    return bootstrap_interval(values, np.random.default_rng(0))
 
 
 def tiers_of(table: pl.DataFrame) -> list[str]:

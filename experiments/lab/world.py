@@ -31,6 +31,8 @@ ENDING = 0.2
 """The reference's probability of ending the string, after every prefix."""
 CAP = 2
 """Uses of a word that variety pays for."""
+WORLDS_A_SEED = 100
+"""Numbers of worlds that are kept for one seed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +120,21 @@ class World:
     def spell(self, rank: int) -> str:
         """The words of a string."""
         return " ".join(self.language.words(self.language.unrank(rank)))
+
+
+def numbers(seed: int, count: int = 1) -> range:
+    """The numbers of a seed's worlds (or draws); those of different seeds never meet.
+
+    Raises:
+        ValueError: more than a seed has.
+
+    >>> numbers(2, 3)
+    range(200, 203)
+    """
+    if not 1 <= count <= WORLDS_A_SEED:
+        got = f"worlds is {count}"
+        raise ValueError(_check.complaint(got, f"within 1..{WORLDS_A_SEED}", "numbers"))
+    return range(seed * WORLDS_A_SEED, seed * WORLDS_A_SEED + count)
 
 
 @lru_cache(maxsize=8)

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from experiments.lab.tiers import TIERS
+
 D = np.linspace(0.25, 6.0, 24)
 OFF = {"misspecification": 0.0, "estimation": math.inf, "coverage": 1.0, "tail": 0.0}
 
@@ -39,6 +41,11 @@ def path(
             )
         )
     return pl.concat(parts)
+
+
+def on_tiers(table: pl.DataFrame, tiers: Iterable[str] = TIERS) -> pl.DataFrame:
+    """The same rows on every tier that a prediction names."""
+    return pl.concat([table.with_columns(tier=pl.lit(tier)) for tier in tiers])
 
 
 def joined(parts: Iterable[pl.DataFrame]) -> pl.DataFrame:

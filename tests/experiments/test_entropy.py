@@ -17,9 +17,11 @@ from experiments.entropy import (
     token_bonus_optimum,
 )
 from experiments.entropy_judges import explained, judge_coverage, judge_easy, judge_exchange
+from experiments.lab import curves
 from experiments.lab.dials import Dials, fit_proxy
 from experiments.lab.world import draw_world
 from experiments.word_world import world
+from tests.experiments.paths import on_tiers
 
 LATTICE = world(4, 4, 2)
 GOLD = LATTICE.payoffs["gold"]
@@ -84,8 +86,8 @@ def test_the_entropy_law_by_finite_differences():
 @pytest.mark.parametrize("ratio", [0.0, 1.0])
 def test_the_beta_at_a_level_earns_that_level(ratio):
     world_ = draw_world(0, horizon=4)
-    proxy = fit_proxy(world_, Dials(0.8, 500), 0).reward
-    beta = beta_at(Config(level=0.5), world_, proxy, ratio)
+    proxy = curves.centred(fit_proxy(world_, Dials(0.8, 500), 0).reward, world_.law)
+    beta = beta_at(Config(level=0.5), world_.prompt_law, world_.law, proxy, ratio)
     law = objective.gibbs(world_.law, proxy, beta, ratio * beta)
     start, most = (
         float(world_.prompt_law @ value)
@@ -124,11 +126,8 @@ def matched(gain: float) -> pl.DataFrame:
                 f"pass@{k}": min(1.0, 0.1 * i + more + 0.001 * seed * ratio)
                 for i, k in enumerate(TRIES)
             }
-            rows.append(
-                {"row": "matched", "tier": "words", "seed": seed, "bonus": bonus, "ratio": ratio}
-                | passes
-            )
-    return pl.DataFrame(rows)
+            rows.append({"row": "matched", "seed": seed, "bonus": bonus, "ratio": ratio} | passes)
+    return on_tiers(pl.DataFrame(rows))
 
 
 @pytest.mark.parametrize(
@@ -153,5 +152,6 @@ def path(power: float) -> pl.DataFrame:
 
 def test_judge_of_the_exchange():
     assert explained(path(1.0).filter(pl.col("seed") == 0))[0] == pytest.approx(1.0)
-    assert judge_exchange(path(1.0)).verdict == "supported"
+    assert judge_exchange(on_tiers(path(1.0))).verdict == "supported"
+    assert judge_exchange(path(1.0)).verdict == "undecided"  # other tiers were not run
     assert judge_exchange(path(5.0)).verdict == "refuted"

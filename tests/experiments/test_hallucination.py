@@ -124,11 +124,22 @@ def test_beliefs_are_laws():
 def table(caught: float, missed: float) -> pl.DataFrame:
     return pl.DataFrame(
         {
-            "tier": ["enumerable"] * 2 + ["neural"] * 6,
+            "tier": ["enumerable"] * 2 + ["words"] * 2 + ["neural"] * 6,
             "row": "all",
-            "quality": [0.9, 0.0] + [0.9, 0.0] * 3,
+            "quality": [0.9, 0.0] * 5,
             "penalty": 1.0,
-            "wrong": [0.2, 0.5, caught, missed, caught + 0.01, missed, caught, missed + 0.01],
+            "wrong": [
+                0.2,
+                0.5,
+                0.2,
+                0.5,
+                caught,
+                missed,
+                caught + 0.01,
+                missed,
+                caught,
+                missed + 0.01,
+            ],
             "wrong_before": 0.5,
         }
     )

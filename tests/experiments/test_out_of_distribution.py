@@ -3,6 +3,7 @@ import polars as pl
 import pytest
 
 from experiments import out_of_distribution as experiment
+from experiments import out_of_distribution_judges as judges
 from experiments.lab.dials import Dials, fit_proxy
 from experiments.lab.words import fit_words
 from experiments.lab.world import draw_world
@@ -91,9 +92,9 @@ def ranks(correlation, seeds=10):
 
 
 def test_where_it_errs_is_read_off_the_rows():
-    assert experiment.judge_where(ranks(0.5)).verdict == "supported"
-    assert experiment.judge_where(ranks(0.0)).verdict == "refuted"
-    assert experiment.judge_where(ranks(0.5, seeds=1)).verdict == "undecided"
+    assert judges.judge_where(ranks(0.5)).verdict == "supported"
+    assert judges.judge_where(ranks(0.0)).verdict == "refuted"
+    assert judges.judge_where(ranks(0.5, seeds=1)).verdict == "undecided"
 
 
 def tails(ratio, by_kl=100.0, control=True):
@@ -123,9 +124,7 @@ def control_config():
 
 
 def test_heavy_tails_are_judged_with_the_control_and_the_theorems():
-    assert experiment.judge_heavy(tails(5.0)).verdict == "supported"
-    assert experiment.judge_heavy(tails(1.0)).verdict == "refuted"
-    assert experiment.judge_heavy(tails(5.0, by_kl=0.1)).verdict == "undecided"
-    assert (
-        experiment.judge_heavy(tails(5.0).filter(pl.col("kind") != "atom")).verdict == "undecided"
-    )
+    assert judges.judge_heavy(tails(5.0)).verdict == "supported"
+    assert judges.judge_heavy(tails(1.0)).verdict == "refuted"
+    assert judges.judge_heavy(tails(5.0, by_kl=0.1)).verdict == "undecided"
+    assert judges.judge_heavy(tails(5.0).filter(pl.col("kind") != "atom")).verdict == "undecided"

@@ -22,6 +22,7 @@ from experiments.patching import (
     payoff_of,
     run,
 )
+from tests.experiments.paths import on_tiers
 
 LATTICE = words(1.0, 6, 5, 1)
 
@@ -78,14 +79,15 @@ def test_a_hack_is_liked_bad_and_new():
         prompts=range(2),
     )
     one = Round(1, 0.1, world.reference, reward, rows, 1, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
-    config, hunted = Config(best=1), set()
-    first = hunt(config, world, gold, one, hunted)
-    assert (first["hacks"], first["new"]) == (1.0, 0.5)  # prompt 0's was shown
-    assert hunted == {(0, worst[0]), (1, worst[1])}
-    assert first["string_gold"] == pytest.approx(gold[0].min())
-    assert hunt(config, world, gold, one, hunted)["new"] == 0.0  # found before
-    good = hunt(config, world, gold, replace(one, reward=gold), set())
+    config = Config(best=1)
+    found = hunt(config, world, world.law, gold, one)
+    assert (found["hacks"], found["new"]) == (1.0, 0.5)  # prompt 0's was shown
+    assert found["string_gold"] == pytest.approx(gold[0].min())
+    good = hunt(config, world, world.law, gold, replace(one, reward=gold))
     assert good["hacks"] == 0.0
+    # Gold is measured from the reference that is given: where all are bad, none is a hack.
+    worse = np.stack([np.eye(gold.shape[1])[place] for place in worst])
+    assert hunt(config, world, worse, gold, one)["hacks"] == 0.0
 
 
 def test_labels_mend_a_class_that_can_be_mended():
@@ -110,7 +112,7 @@ def rounds_with(misspecified: float, realisable: float) -> pl.DataFrame:
         for seed in range(4)
         for number in range(1, 9)
     ]
-    return pl.DataFrame(rows).with_columns(tier=pl.lit("words"))
+    return on_tiers(pl.DataFrame(rows))
 
 
 @pytest.mark.parametrize(("late", "verdict"), [(0.5, "supported"), (0.0, "refuted")])

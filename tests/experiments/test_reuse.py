@@ -11,9 +11,11 @@ from bandit_rlhf.exact import path_sum, tree
 from bandit_rlhf.language import Language
 from bandit_rlhf.objective import gibbs
 from bandit_rlhf.policy import TabularPolicy, as_level
+from experiments.lab.tiers import SIZES
 from experiments.reuse import TRIES, Config, in_nucleus, natural_time, passes, vanilla_time
 from experiments.reuse_judges import judge_crossing, judge_escape, judge_nucleus
 from experiments.word_world import world
+from tests.experiments.paths import on_tiers
 
 LANGUAGE = Language(("a", "b", "c"), 3)
 START = TabularPolicy.normal(LANGUAGE, [()], np.random.default_rng(0))
@@ -107,7 +109,7 @@ def test_judge_of_escape(slope, verdict):
         for rare in np.linspace(1, 20, 8):
             time = slope * rare + 0.01 * rng.standard_normal()
             rows.append({"seed": seed, "log_reference": -rare, "vanilla": time, "natural": 1.0})
-    table = pl.DataFrame(rows).with_columns(row=pl.lit("escape"), tier=pl.lit("words"))
+    table = on_tiers(pl.DataFrame(rows).with_columns(row=pl.lit("escape")))
     assert judge_escape(table).verdict == verdict
 
 
@@ -122,7 +124,7 @@ def passing(late: float) -> pl.DataFrame:
                 ("told", base + 0.3),
             ):
                 rows.append({"seed": seed, "tries": tries, "policy": policy, "pass": value})
-    return pl.DataFrame(rows).with_columns(row=pl.lit("pass"), tier=pl.lit("words"))
+    return on_tiers(pl.DataFrame(rows).with_columns(row=pl.lit("pass")))
 
 
 def test_judge_of_the_crossing():
@@ -139,5 +141,5 @@ def test_judge_of_the_nucleus(outside, verdict):
         for seed in range(4)
         for rate, gold, share in ((0.0, 0.0, 0.05), (1.0, 1.0, outside), (9.0, -1.0, 0.9))
     ]
-    table = pl.DataFrame(rows).with_columns(row=pl.lit("nucleus"), tier=pl.lit("words"))
+    table = on_tiers(pl.DataFrame(rows).with_columns(row=pl.lit("nucleus")), SIZES)
     assert judge_nucleus(table).verdict == verdict

@@ -21,6 +21,7 @@ from experiments.robust import (
 )
 from experiments.word_world import world
 from experiments.yardstick import Yardstick
+from tests.experiments.paths import on_tiers
 
 LATTICE = world(3, 2, 1)
 BATCH = LATTICE.language.all_strings()
@@ -111,7 +112,7 @@ def frontier(gain: float) -> pl.DataFrame:
         for method, more in (("one", -0.5), ("mean", 0.0), ("worst case", gain))
         for beta, gold in ((1.0, 1.0), (0.1, 0.2 + more))
     ]
-    return pl.DataFrame(rows).with_columns(tier=pl.lit("words"), weight_gap=pl.lit(1e-14))
+    return on_tiers(pl.DataFrame(rows).with_columns(weight_gap=pl.lit(1e-14)))
 
 
 @pytest.mark.parametrize(

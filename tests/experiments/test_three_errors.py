@@ -65,7 +65,9 @@ def table(shares, residual=1e-15, seeds=10):
 
 
 def test_the_share_decides_and_broken_arithmetic_decides_nothing():
-    assert experiment.judge(table({"enumerable": 0.8, "words": 0.6})).verdict == "supported"
+    every = {"enumerable": 0.8, "words": 0.6, "neural": 0.7}
+    assert experiment.judge(table(every)).verdict == "supported"
+    assert experiment.judge(table({"enumerable": 0.8, "words": 0.6})).verdict == "undecided"
     assert experiment.judge(table({"enumerable": 0.8, "words": 0.3})).verdict == "refuted"
     assert experiment.judge(table({"enumerable": 0.8}, residual=1e-9)).verdict == "undecided"
     assert experiment.judge(table({"enumerable": 0.8}, seeds=1)).verdict == "undecided"

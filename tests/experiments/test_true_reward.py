@@ -7,6 +7,7 @@ import pytest
 from bandit_rlhf import objective
 from experiments.lab.world import draw_world
 from experiments.true_reward import Config, judge, largest_fall, run, unlocked, worst_falls
+from tests.experiments.paths import on_tiers
 
 
 def test_the_tilt_by_the_true_reward_climbs_by_its_variance():
@@ -46,7 +47,7 @@ def walked(true_fall: float, fitted_fall: float) -> pl.DataFrame:
                 rows.append(
                     {"seed": seed, "reward": reward, "setting": setting, "gold": gold + 0.01 * seed}
                 )
-    return pl.DataFrame(rows).with_columns(tier=pl.lit("words"), method=pl.lit("tilt"))
+    return on_tiers(pl.DataFrame(rows).with_columns(method=pl.lit("tilt")))
 
 
 @pytest.mark.parametrize(

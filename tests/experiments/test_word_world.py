@@ -155,6 +155,59 @@ def test_yardstick_is_sums_over_strings():
     assert measured["string"] == " ".join(lattice.language.words(top))
 
 
+def paid_at_the_end(lattice, size):
+    """A reward of `size` for every string: for its end, or where the horizon cuts it."""
+    edge = np.zeros(lattice.log_reference.shape)
+    edge[:, lattice.language.end_token] = size
+    return Payoff(edge, np.full(lattice.state_count, size))
+
+
+@pytest.mark.parametrize("size", [0.0, 1.0, 0.377, -1 / 3, 1e7 / 7, 1e-9 / 3])
+def test_a_yardstick_of_a_proxy_that_is_constant_over_strings_is_refused(size):
+    """Zero weights, and constants that lose all digits in E r^2 - (E r)^2."""
+    for lattice in (small(), word_world.world(vocabulary_size=30, horizon=12, prompts=2)):
+        constant = paid_at_the_end(lattice, size)
+        # The same for every string in another way: what a word earns is charged at the end.
+        state = np.random.default_rng(9).standard_normal(lattice.state_count) * (size or 1.0)
+        state[lattice.start] = 0.0
+        turned = Payoff(constant.edge - state[:, None], constant.truncated - state)
+        turned.edge[:, : lattice.language.vocabulary_size] += state[lattice.successor]
+        for proxy in (constant, turned):
+            with pytest.raises(ValueError, match=r"constant over strings, but .*\[Yardstick\.of\]"):
+                Yardstick.of(lattice, proxy)
+        # Control: a proxy that differs by little, for its size.
+        little = 1e-6 * (abs(size) or 1.0)
+        judge = Yardstick.of(lattice, constant + little * lattice.payoffs["gold"])
+        assert judge.proxy_sd == pytest.approx(little, rel=1e-6)
+        assert judge.correlation == pytest.approx(1, abs=1e-6)
+
+
+def test_a_proxy_that_differs_between_prompts_alone_is_refused():
+    """One token to write: two states of different worth, and nothing to choose in either."""
+    lattice = word_world.world(vocabulary_size=8, horizon=1, prompts=2)
+    worth = np.arange(lattice.state_count, dtype=float)[:, None]
+    edge = np.broadcast_to(worth, lattice.log_reference.shape)
+    assert len(set(lattice.start)) == 2
+    with pytest.raises(ValueError, match="constant over strings"):
+        Yardstick.of(lattice, Payoff(edge, np.zeros(lattice.state_count)))
+
+
+def test_the_deviation_has_its_share_between_prompts():
+    """Prompts are worth different sums here: the total variance, string by string."""
+    lattice = small()
+    _, law, _ = law_and_rewards()
+    rng = np.random.default_rng(10)
+    edge = rng.standard_normal(lattice.log_reference.shape)
+    proxy = Payoff(edge, rng.standard_normal(lattice.state_count))
+    batch = lattice.language.all_strings()
+    scores = np.stack([lattice.reward(proxy, batch, x) for x in range(2)])
+    total = lattice.prompt_law[:, None] * law
+    variance = (total * (scores - (total * scores).sum()) ** 2).sum()
+    assert Yardstick.of(lattice, proxy).proxy_sd == pytest.approx(np.sqrt(variance), rel=1e-12)
+    means = (law * scores).sum(axis=1)
+    assert abs(means[0] - means[1]) > 0.01  # control: there is a share between them
+
+
 def test_best_of_n_is_the_law_over_strings():
     lattice = small()
     _, law, rewards = law_and_rewards()

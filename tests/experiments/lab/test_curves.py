@@ -80,6 +80,17 @@ def test_best_of_n_agrees_with_drawing(proxy):
     assert gold.mean() == pytest.approx(law[0] @ proxy.gold[0], abs=4 * error)
 
 
-def test_a_constant_proxy_is_refused(proxy):
-    with pytest.raises(ValueError, match="constant over strings"):
-        curves.Ruler.of(proxy.world, proxy.gold, np.zeros_like(proxy.gold))
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("size", [0.0, 1.0, 0.377, -1 / 3, 1e7 / 7, 1e-9 / 3])
+def test_a_constant_proxy_is_refused(seed, size):
+    """Zero, dyadic, and constants whose centring leaves rounding; also one for every prompt."""
+    world = draw_world(seed=seed, horizon=4, prompts=3)
+    gold, prompts = world.on_strings(world.gold(0.0)), np.arange(1, 4)[:, None]
+    for constant in (np.full_like(gold, size), np.full_like(gold, size) / prompts):
+        with pytest.raises(ValueError, match=r"constant over strings, but .* \[Ruler\.of\]"):
+            curves.Ruler.of(world, gold, constant)
+    # Control: a proxy that differs by little, for its size.
+    little = 1e-6 * (abs(size) or 1.0)
+    ruler = curves.Ruler.of(world, gold, size + little * gold)
+    assert ruler.proxy_sd == pytest.approx(little, rel=1e-6)
+    assert ruler.correlation == pytest.approx(1, abs=1e-6)

@@ -12,7 +12,7 @@ def table(gold, seeds=3, worlds=2):
             {"seed": s, "world": w, "distance": float(d), "gold": float(gold(d, s, w))}
             for s in range(seeds)
             for w in range(worlds)
-            for d in (3, 1, 2)
+            for d in (1, 2, 3)
         ]
     )
 
@@ -22,13 +22,20 @@ def test_falls_are_averaged_over_the_worlds_of_a_seed():
     np.testing.assert_allclose(reading.falls(rows), [1.5, 2.5, 3.5])
 
 
+def test_a_curve_is_read_as_it_was_walked():
+    """A sampled path that turns back ends where it ends, not where it was furthest out."""
+    gold = [1.0, -0.5, 1.0]
+    rows = pl.DataFrame({"seed": 0, "world": 0, "distance": [1.0, 2.5, 2.3], "gold": gold})
+    np.testing.assert_allclose(reading.falls(rows), [0.0])
+
+
 def test_a_curve_that_only_falls_falls_from_the_reference():
     np.testing.assert_allclose(reading.falls(table(lambda d, s, w: -d)), 3)
 
 
 def test_the_interval_of_an_exact_result_is_a_point():
-    assert reading.interval(np.array([2.0, 2.0])) == (2.0, 2.0)
-    low, high = reading.interval(np.array([1.0, 2.0, 3.0]))
+    assert reading.over_seeds(np.array([2.0, 2.0])) == (2.0, 2.0)
+    low, high = reading.over_seeds(np.array([1.0, 2.0, 3.0]))
     assert low < 2 < high
     assert reading.said(np.array([2.0, 2.0])) == "2.00"
 

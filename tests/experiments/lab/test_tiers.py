@@ -7,7 +7,7 @@ import pytest
 from bandit_rlhf.exact.lattice import Lattice
 from bandit_rlhf.language import Language
 from bandit_rlhf.ngram import MarkovPolicy
-from experiments.lab.tiers import SIZES, exact_world, last_word, over_seeds, tiers_of
+from experiments.lab.tiers import SIZES, exact_world, holds_on, last_word, over_tiers, tiers_of
 
 
 def test_exact_tiers_are_worlds_of_their_size():
@@ -39,11 +39,12 @@ def test_states_that_forget_are_refused():
         last_word(lattice)
 
 
-def test_intervals_are_functions_of_the_rows():
-    values = np.arange(10.0)
-    low, high = over_seeds(values)
-    assert low < 4.5 < high
-    assert over_seeds(values) == (low, high)
+def test_a_tier_that_was_not_run_leaves_a_claim_undecided():
+    wanted = ("enumerable", "words")
+    assert over_tiers({"enumerable": "supported", "words": "supported"}, wanted) == "supported"
+    assert over_tiers({"enumerable": "supported"}, wanted) == "undecided"
+    assert over_tiers({"enumerable": "refuted"}, wanted) == "refuted"
+    assert "not run on words" in holds_on({"enumerable": "supported"}, wanted)
     assert tiers_of(pl.DataFrame({"tier": ["words", "words", "enumerable"]})) == [
         "words",
         "enumerable",
