@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 
-from experiments.judging import Judgement, all_of, at_least, undecided
+from experiments.judging import Judgement, Verdict, all_of, at_least, undecided
 from experiments.lab.reading import enough, over_seeds, paths, said, where
 from experiments.lab.tiers import holds_on, over_tiers
 from experiments.out_of_distribution import NETWORKS, TIERS, chosen
@@ -32,7 +32,7 @@ def judge_where(table: pl.DataFrame) -> Judgement:
     if not found:
         return undecided("no rank correlations under two seeds or more")
     least = min(found.values(), key=lambda values: float(values.mean()))
-    verdicts = {
+    verdicts: dict[str, Verdict] = {
         tier: all_of(
             at_least(over_seeds(values), CORRELATED)
             for name, values in found.items()

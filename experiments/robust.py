@@ -39,7 +39,7 @@ from bandit_rlhf.exact.lattice import Lattice, LatticePolicy, Payoff
 from bandit_rlhf.reward import ensemble
 from experiments import style
 from experiments.experiment import Plan
-from experiments.judging import Judgement, all_of, at_least, at_most, exact, undecided
+from experiments.judging import Judgement, Verdict, all_of, at_least, at_most, exact, undecided
 from experiments.lab import curves, words
 from experiments.lab.dials import Dials, fit_proxy
 from experiments.lab.reading import over_seeds
@@ -349,7 +349,7 @@ def judge_weight_average(table: pl.DataFrame) -> Judgement:
     largest = float(linear.max())  # type: ignore[arg-type]
     said = ", ".join(f"{gap:.0e} on {tier}" for tier, gap in gaps.iter_rows())
     measured = f"largest difference of any string or word: {said}"
-    verdicts = {
+    verdicts: dict[str, Verdict] = {
         tier: at_most((gap, gap), 1e-9) for tier, gap in gaps.iter_rows() if tier != "neural"
     }
     return exact(largest, over_tiers(verdicts, ("enumerable", "words")), measured)
