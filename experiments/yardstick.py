@@ -5,9 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from bandit_rlhf import _check
 from bandit_rlhf.exact import path_sum, viterbi
 from bandit_rlhf.exact.lattice import Lattice, LatticePolicy, Payoff
-from experiments.word_world import covariance, deviation, mean
+from bandit_rlhf.loop.round import CONSTANT
+from experiments.word_world import covariance, mean
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +34,19 @@ class Yardstick:
 
     @classmethod
     def of(cls, lattice: Lattice, proxy: Payoff) -> "Yardstick":
-        gold, reference, sd = lattice.payoffs["gold"], lattice.reference, deviation(lattice, proxy)
+        """Measure the reference once.
+
+        Raises:
+            ValueError: a proxy that is constant over strings, up to rounding of what it pays:
+                there is nothing to optimise.
+        """
+        gold, reference = lattice.payoffs["gold"], lattice.reference
+        within, between = variances(lattice, proxy)
+        largest = max(np.abs(proxy.edge).max(), np.abs(proxy.truncated).max())
+        if not np.sqrt(within) > CONSTANT * largest:
+            got, do = "the proxy is constant over strings", "Fit it to more comparisons."
+            raise ValueError(_check.complaint(got, "different for some", "Yardstick.of", do))
+        sd = float(np.sqrt(within + between))
         correlation = covariance(lattice, proxy, gold) / sd
         return cls(lattice, proxy, mean(reference, proxy), sd, mean(reference, gold), correlation)
 
@@ -84,3 +98,18 @@ class Yardstick:
             "string": " ".join(language.words(top.string)),
             "string_log_prob": top.score,
         }
+
+
+def variances(lattice: Lattice, payoff: Payoff) -> tuple[float, float]:
+    """The variance of a reward under the reference, within prompts and between their means.
+
+    The first is E sum_t A_t(s_t, a_t)^2: advantages are the steps of a martingale. As a sum of
+    squares it does not cancel as E r^2 - (E r)^2 does, which leaves a constant the root of the
+    rounding, or the root of a negative number.
+    """
+    reference, law = lattice.reference, lattice.prompt_law
+    squares = path_sum.advantage(reference, payoff) ** 2
+    steps = np.einsum("tsa,tsa->ts", reference.probs, squares)
+    means = path_sum.expected_reward(reference, payoff).by_prompt
+    within = float((path_sum.visits(reference) * steps).sum())
+    return within, float(law @ (means - law @ means) ** 2)

@@ -10,7 +10,7 @@ looks changes nothing, and a run that was interrupted goes on bit by bit from it
 
 import os
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -180,8 +180,10 @@ def train(
             yielded again.
 
     Raises:
-        Interrupted: a reward that is NaN or infinite, an infinite KL or a loss that is not finite;
-            the message names step, row of the batch, string and value. Checkpoints stay.
+        Interrupted: a reward that is NaN or infinite, an infinite KL; the message names step, row
+            of the batch, string and value. A loss, gradient or parameter that is not finite; the
+            message names step, update on the batch, parameter and value. Nothing of such a step
+            is written, and checkpoints before it stay.
         FileNotFoundError: at once, no checkpoint to resume from.
         ValueError: at once, a wrong argument; a checkpoint of another policy, without the state
             of a training, or with nothing left to do.
@@ -238,23 +240,51 @@ def take_step(
     """Collect, then update a policy's parameters in place; the loss of the last update.
 
     Raises:
-        ValueError: a loss that is not finite, and whatever the learner complains of.
+        ValueError: a loss, a gradient or an updated parameter that is not finite, and whatever the
+            learner complains of.
     """
     with torch.no_grad():
         collected = learner.collect(policy, generator)
-    value = float("nan")
-    for _ in range(learner.updates):
+    value, parameters = float("nan"), dict(policy.network.named_parameters())
+    for update in range(1, learner.updates + 1):
+        where = f"train, update {update} of {learner.updates} on the batch"
         torch_optimiser.zero_grad()
         loss = learner.loss(policy, collected)
         value = loss.item()
         if not np.isfinite(value):
             got = f"the loss is {value}"
-            raise ValueError(_check.complaint(got, "finite", "train", "Lower the learning rate."))
+            raise ValueError(_check.complaint(got, "finite", where, "Lower the learning rate."))
         loss.backward()
+        _judge_norm("the gradient of ", _gradients(parameters), where, "Mend the loss.")
         if settings.largest_norm is not None:
             torch.nn.utils.clip_grad_norm_(policy.network.parameters(), settings.largest_norm)
         torch_optimiser.step()
+        _judge_norm("the updated ", parameters, where, "Lower the learning rate.")
     return value
+
+
+def _gradients(parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Those of the parameters that the loss depends on."""
+    return {name: p.grad for name, p in parameters.items() if p.grad is not None}
+
+
+def _judge_norm(what: str, tensors: Mapping[str, Tensor], where: str, do: str) -> None:
+    """Refuse tensors without a finite norm; only then is the culprit looked for.
+
+    A norm beyond the floating range is refused although every entry is finite: squares of such
+    entries, which Adam keeps, are infinite.
+    """
+    if not tensors:
+        return
+    with torch.no_grad():
+        norm = torch.stack([torch.linalg.vector_norm(one) for one in tensors.values()]).norm()
+    if torch.isfinite(norm):
+        return
+    for name, one in tensors.items():
+        _check.finite(f"{what}{name}", one.detach().double().cpu().numpy(), where, do)
+    largest = max(tensors, key=lambda name: float(tensors[name].detach().abs().max()))
+    got = f"{what}{largest} reaches {float(tensors[largest].detach().abs().max()):g}"
+    raise ValueError(_check.complaint(got, "of finite norm", where, do))
 
 
 def _resumable(

@@ -16,9 +16,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from bandit_rlhf import objective, selection
+from bandit_rlhf import _check, objective, selection
 from bandit_rlhf._array import Float
 from bandit_rlhf.exact import tree
+from bandit_rlhf.loop.round import CONSTANT
 from bandit_rlhf.policy import TabularPolicy
 from experiments.lab.dials import Proxy
 from experiments.lab.world import World
@@ -62,17 +63,17 @@ class Ruler:
         """Measure the reference once; None is the world's.
 
         Raises:
-            ValueError: a proxy that is constant over strings: there is nothing to optimise.
+            ValueError: a proxy that is constant over strings, up to rounding of its size: there
+                is nothing to optimise.
         """
         law = world.law if law is None else law
-        gold, proxy = (centred(reward, law) for reward in (gold, proxy))
         weight = world.prompt_law[:, None] * law
-        gold_sd, proxy_sd = (float(np.sqrt((weight * r**2).sum())) for r in (gold, proxy))
-        if not proxy_sd > 0:
-            raise ValueError(
-                "the proxy is constant over strings, but should differ between some [Ruler.of]. "
-                "Fit it to more comparisons."
-            )
+        size = root_mean_square(proxy, weight)
+        gold, proxy = (centred(reward, law) for reward in (gold, proxy))
+        gold_sd, proxy_sd = (root_mean_square(reward, weight) for reward in (gold, proxy))
+        if not proxy_sd > CONSTANT * size:  # centring leaves rounding where all are equal
+            got, do = "the proxy is constant over strings", "Fit it to more comparisons."
+            raise ValueError(_check.complaint(got, "different for some", "Ruler.of", do))
         correlation = float((weight * gold * proxy).sum()) / (gold_sd * proxy_sd)
         caps = [-np.log(law[x, world.best_string(proxy, x)]) for x in range(len(proxy))]
         largest = float(world.prompt_law @ np.array(caps))
@@ -113,6 +114,11 @@ class Ruler:
 def centred(reward: np.ndarray, law: np.ndarray) -> Float[np.ndarray, "prompt string"]:
     """A reward less its mean under a law, for every prompt."""
     return reward - (law * reward).sum(axis=1, keepdims=True)
+
+
+def root_mean_square(reward: np.ndarray, weight: np.ndarray) -> float:
+    """sqrt(sum_x,y weight r^2): of a centred reward the standard deviation within prompts."""
+    return float(np.sqrt((weight * reward**2).sum()))
 
 
 def rows(ruler: Ruler, paths: Iterable[tuple[Method, Path]]) -> Iterator[dict[str, Any]]:

@@ -1,6 +1,8 @@
 """The loop: deterministic, resumable bit by bit, and what was written stays when it breaks."""
 
 import pickle
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from bandit_rlhf.neural import (
     ExactJudge,
     FixedPolicy,
     Interrupted,
+    NeuralPolicy,
     Optimiser,
     PolicyGradient,
     Round,
@@ -199,6 +202,93 @@ def test_a_loss_that_is_not_finite_is_named() -> None:
 
     with pytest.raises(Interrupted, match=r"step 3: the loss is -?inf, but should be finite"):
         run(learner=Broken())
+
+
+class Poisoned:
+    """A sound learner whose loss, in the last update of one step, passes through `poison`."""
+
+    def __init__(self, at: int, poison: Callable[[torch.Tensor, NeuralPolicy], torch.Tensor]):
+        self.sound, self.at, self.poison = rloo(updates=2), at, poison
+        self.updates, self.losses = 2, 0
+
+    def collect(self, policy: NeuralPolicy, generator: torch.Generator) -> Any:
+        return self.sound.collect(policy, generator)
+
+    def loss(self, policy: NeuralPolicy, collected: Any) -> torch.Tensor:
+        self.losses += 1
+        loss = self.sound.loss(policy, collected)
+        return self.poison(loss, policy) if self.losses == 2 * self.at else loss
+
+
+def last_parameter(policy: NeuralPolicy) -> tuple[str, torch.Tensor]:
+    return list(policy.network.named_parameters())[-1]
+
+
+def root_of_nothing(loss: torch.Tensor, policy: NeuralPolicy) -> torch.Tensor:
+    """Adds sqrt(0), whose slope times the inner slope 0 is a NaN."""
+    _, x = last_parameter(policy)
+    return loss + ((x - x.detach()) ** 2).sum().sqrt()
+
+
+def steep(loss: torch.Tensor, policy: NeuralPolicy) -> torch.Tensor:
+    """Adds 0, with slopes of 1e30: finite in float32, their squares are not."""
+    _, x = last_parameter(policy)
+    return loss + 1e30 * (x - x.detach()).sum()
+
+
+@pytest.mark.parametrize("largest_norm", [None, 1.0])
+@pytest.mark.parametrize("step", [10, 13])  # 10 would have been written
+@pytest.mark.parametrize(
+    ("poison", "said"),
+    [
+        (root_of_nothing, r"\[0.*\] is nan \(\d+ of \d+ entries\), but should be finite"),
+        (steep, r" reaches 1e\+30, but should be of finite norm"),
+    ],
+)
+def test_a_gradient_that_breaks_under_a_finite_loss_is_named_before_anything_is_written(
+    tmp_path: Path, step: int, largest_norm: float | None, poison, said: str
+) -> None:
+    written, optimiser = Checkpoints(tmp_path, every=5), Optimiser(0.01, largest_norm=largest_norm)
+    kept = 10 if step > 10 else 5
+    name, _ = last_parameter(REF)
+    expected = (
+        rf"stopped at step {step}: the gradient of {re.escape(name)}{said} "
+        rf"\[train, update 2 of 2 on the batch\]\. .* The checkpoint of step {kept} stays\."
+    )
+    with pytest.raises(Interrupted, match=expected) as caught:
+        run(learner=Poisoned(step, poison), optimiser=optimiser, checkpoints=written)
+    assert (caught.value.step, caught.value.checkpoint) == (step, written.path(kept))
+    assert written.steps()[-1] == kept
+    found = checkpoint.load(written.path(kept))
+    tensors = [*found.model.network.state_dict().values(), *found.state.values()]
+    assert all(torch.isfinite(one).all() for one in tensors)
+    sound = rloo(updates=2)
+    resumed = run(learner=sound, optimiser=optimiser, resume=written.path(kept))[-1]
+    whole = run(learner=sound, optimiser=optimiser)[-1]
+    np.testing.assert_array_equal(resumed.policy.string_law(), whole.policy.string_law())
+
+
+def test_an_update_beyond_the_floating_range_is_named_before_it_is_written(
+    tmp_path: Path,
+) -> None:
+    """A finite gradient times a finite rate may be infinite, though no loss is taken after it."""
+    written, name = Checkpoints(tmp_path, every=1), last_parameter(REF)[0]
+
+    class Descent:
+        updates = 1
+
+        def collect(self, policy: NeuralPolicy, generator: torch.Generator) -> Any:
+            return None
+
+        def loss(self, policy: NeuralPolicy, collected: Any) -> torch.Tensor:
+            return 1e15 * last_parameter(policy)[1].sum()
+
+    expected = rf"step 1: the updated {re.escape(name)}\[0.*\] is -inf .*, but should be finite"
+    with pytest.raises(Interrupted, match=expected):
+        run(learner=Descent(), steps=1, optimiser=Optimiser(1e30, "sgd"), checkpoints=written)
+    assert written.steps() == []
+    run(learner=Descent(), steps=1, optimiser=Optimiser(1e-15, "sgd"), checkpoints=written)
+    assert written.steps() == [1]  # control: a step that can be taken
 
 
 def test_wrong_arguments_are_refused(tmp_path: Path) -> None:
