@@ -325,4 +325,4 @@ def draw_off(axes: Axes, table: pl.DataFrame) -> None:
     axes.set_yscale("log")
     axes.set_ylim(1e-17, 10)
     axes.set(xlabel="step", ylabel=r"largest $|\Delta$ probability$|$")
-    axes.legend(fontsize="xx-small", loc="center right")
+    axes.legend(fontsize="xx-small", loc="upper right", bbox_to_anchor=(1, 0.8))

@@ -21,7 +21,7 @@ import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 from scipy.stats import rankdata
 
 from bandit_rlhf import objective
@@ -273,6 +273,8 @@ def draw_strings(axes: Axes, table: pl.DataFrame, tier: str) -> None:
         axes.plot(mean["surprise"], mean["rms"], **style.series(index), label=source)
     axes.set_yscale("log")
     axes.set(xlabel=r"$-\ln\,\mathrm{ref}(y)$, nats", ylabel="rms error, sd under ref")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_title(f"{tier}: by string")
     legend_above(axes, 0.6)

@@ -330,4 +330,5 @@ def stacked(axes: Axes, table: pl.DataFrame, axis: str) -> None:
         up, down = up + np.maximum(height, 0), down + np.minimum(height, 0)
     axes.plot(at, mean["total"], "D", color=style.COLOURS[5], label="regret, on its own")
     axes.axhline(0, color="0.4", lw=0.5)
+    axes.set_xlim(-0.75, mean.height - 0.25)
     axes.set_xticks(at, [f"{value:,}" for value in mean[axis].to_list()])
