@@ -25,6 +25,7 @@ the gold reward; their shared error is that of one and the same table of compari
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -63,7 +64,7 @@ class Config:
     misspecification: float = 0.8  # m, where errors are shared
     variance_weight: float = 1.0  # lambda of `less variance`, per nat
     deviations: float = 1.0  # k of `lower bound`
-    worlds: int = 4  # drawn under each seed, tier enumerable
+    worlds: int = 4  # drawn under each seed, tiers enumerable and neural
     betas: tuple[float, ...] = BETAS  # weights of the penalty, in sd of gold
     width: int = 8  # of the networks, tier neural
 
@@ -80,7 +81,7 @@ SWEEP = {
         (
             Config(),
             Config("words", many=5000, misspecification=1.0, betas=BETAS[::3]),
-            Config("neural", members=3),
+            Config("neural", members=3, worlds=3),
         ),
         seeds=10,
     ),
@@ -88,7 +89,7 @@ SWEEP = {
         (
             Config(worlds=16),
             Config("words", misspecification=1.0),
-            Config("neural", width=16),
+            Config("neural", worlds=2, width=16),
         ),
         seeds=20,
     ),
@@ -279,15 +280,14 @@ def neural(config: Config, seed: int) -> Iterator[dict[str, Any]]:
     from bandit_rlhf import neural as nn
     from experiments.lab import neural as networks
 
-    (number,) = numbers(seed)
-    world = draw_world(number, horizon=5)
-    gold = world.on_strings(world.gold(config.misspecification))
-    for error in ERRORS:
+    for number, error in product(numbers(seed, config.worlds), ERRORS):
+        world = draw_world(number, horizon=5)
+        gold = world.on_strings(world.gold(config.misspecification))
         own = config.few * (config.members if error == "private" else 1)
-        rows = networks.asked(world, world.law, gold, own, seed)
-        start = networks.untrained(world, "gru", seed, config.width)
+        rows = networks.asked(world, world.law, gold, own, number)
+        start = networks.untrained(world, "gru", number, config.width)
         fits = nn.fit_ensemble(
-            start, rows, config.members, source=error, seed=seed, steps=150, held_out=0.1
+            start, rows, config.members, source=error, seed=number, steps=150, held_out=0.1
         )
         models = [one.model for one in fits]
         scores = np.stack([model.reward_table() for model in models])

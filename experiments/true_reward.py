@@ -29,7 +29,7 @@ from experiments.lab import curves, words
 from experiments.lab.dials import Dials, fit_proxy
 from experiments.lab.reading import over_seeds
 from experiments.lab.tiers import holds_on, over_tiers, tiers_of
-from experiments.lab.world import draw_world
+from experiments.lab.world import draw_world, numbers
 from experiments.yardstick import Yardstick
 
 BETAS = tuple(float(beta) for beta in np.geomspace(10, 0.02, 16).round(4))
@@ -47,6 +47,7 @@ class Config:
     step_size: float = 0.1  # of natural gradient, in 1 / sd; vanilla's largest change is as large
     draws: int = 128  # strings of each step, tier neural
     width: int = 16  # of the networks, tier neural
+    worlds: int = 1  # worlds a seed (words: draws of comparisons), whose mean is judged
 
 
 SWEEP = {
@@ -54,14 +55,18 @@ SWEEP = {
         (Config(comparisons=200, steps=5), Config("neural", comparisons=200, steps=10)), seeds=2
     ),
     "quick": Plan(
-        (Config(), Config("words", misspecification=1.0, steps=20), Config("neural", steps=150)),
+        (
+            Config(),
+            Config("words", misspecification=1.0, steps=20),
+            Config("neural", steps=150, worlds=3),
+        ),
         seeds=10,
     ),
     "full": Plan(
         (
             Config(steps=200),
             Config("words", misspecification=1.0, steps=100),
-            Config("neural", steps=400),
+            Config("neural", steps=400, worlds=2),
         ),
         seeds=20,
     ),
@@ -76,12 +81,14 @@ def run(config: Config, seed: int) -> list[dict[str, Any]]:
     return [
         {
             "tier": config.tier,
+            "world": number,
             "reward": reward,
             "method": method,
             "setting": float(setting),
             **{name: measures[name] for name in ("kl", "distance", "proxy", "gold")},
         }
-        for reward, method, setting, measures in follow(config, seed)
+        for number in numbers(seed, config.worlds)
+        for reward, method, setting, measures in follow(config, number)
     ]
 
 
@@ -141,13 +148,10 @@ def neural(config: Config, seed: int) -> Iterator[Point]:
             yield name, "sampled gradient", step, ruler(law)
 
 
-def paths_of(table: pl.DataFrame, tier: str, reward: str) -> dict[tuple[str, int], pl.DataFrame]:
-    """Every path of a tier under one reward, in the order in which it was walked."""
-    chosen = table.filter((pl.col("tier") == tier) & (pl.col("reward") == reward))
-    return {
-        (str(method), int(seed)): path  # type: ignore[call-overload]
-        for (method, seed), path in chosen.group_by("method", "seed", maintain_order=True)
-    }
+def one_per_seed(table: pl.DataFrame, column: str) -> list[float]:
+    """A column averaged over the worlds of every seed."""
+    means = table.group_by("seed").agg(pl.col(column).mean()).sort("seed")
+    return means[column].to_list()
 
 
 def largest_fall(gold: np.ndarray) -> float:
@@ -161,23 +165,26 @@ def largest_fall(gold: np.ndarray) -> float:
 
 
 def worst_falls(table: pl.DataFrame, tier: str, reward: str) -> list[float]:
-    """The largest fall of any path, a number a seed."""
-    falls: dict[int, float] = {}
-    for (_, seed), path in paths_of(table, tier, reward).items():
-        falls[seed] = max(falls.get(seed, 0.0), largest_fall(path["gold"].to_numpy()))
-    return [falls[seed] for seed in sorted(falls)]
+    """The largest fall of any path of a world, a number a seed; paths are read as walked."""
+    chosen = table.filter((pl.col("tier") == tier) & (pl.col("reward") == reward))
+    walked = chosen.group_by("seed", "world", "method", maintain_order=True)
+    falls = pl.DataFrame(
+        [
+            {"seed": seed, "world": world, "fall": largest_fall(path["gold"].to_numpy())}
+            for (seed, world, _), path in walked
+        ]
+    )
+    return one_per_seed(falls.group_by("seed", "world").agg(pl.col("fall").max()), "fall")
 
 
 def unlocked(table: pl.DataFrame, tier: str) -> list[float]:
     """Best gold under the true reward less best gold under the fitted one, a number a seed."""
-    best = (
-        table.filter(pl.col("tier") == tier)
-        .group_by("seed", "reward")
-        .agg(pl.col("gold").max())
-        .sort("seed")
+    chosen = table.filter(pl.col("tier") == tier)
+    best = chosen.group_by("seed", "world", "reward").agg(pl.col("gold").max())
+    true, fitted = (
+        one_per_seed(best.filter(pl.col("reward") == name), "gold") for name in ("true", "fitted")
     )
-    true, fitted = (best.filter(pl.col("reward") == name)["gold"] for name in ("true", "fitted"))
-    return (true - fitted).to_list()
+    return [one - other for one, other in zip(true, fitted, strict=True)]
 
 
 def judge(table: pl.DataFrame) -> Judgement:
@@ -225,7 +232,7 @@ def draw_tier(axes: Axes, table: pl.DataFrame, tier: str) -> None:
             )
             points = []
             for _, one in rows.group_by("setting", maintain_order=True):
-                gold = one.sort("seed")["gold"].to_list()
+                gold = one_per_seed(one, "gold")
                 low, high = over_seeds(gold) if len(gold) > 1 else (gold[0], gold[0])
                 points.append((one["distance"].mean(), one["gold"].mean(), low, high))
             x, y, low, high = np.array(points).T

@@ -39,13 +39,29 @@ def test_where_a_path_falls():
     assert largest_fall(np.array([1.0, 0.2, 3.0, 2.9])) == pytest.approx(0.8)
 
 
+def test_the_worlds_of_a_seed_are_averaged_and_their_paths_are_not_joined():
+    rows = [
+        {"seed": 0, "world": world, "method": "tilt", "reward": "true", "gold": gold}
+        for world, fall in ((0, 0.0), (1, 0.5))
+        for gold in (1.0, 2.0, 2.0 - fall)
+    ]
+    table = pl.DataFrame(rows).with_columns(tier=pl.lit("words"))
+    assert worst_falls(table, "words", "true") == pytest.approx([0.25])
+
+
 def walked(true_fall: float, fitted_fall: float) -> pl.DataFrame:
     rows = []
     for seed in range(4):
         for reward, fall in (("true", true_fall), ("fitted", fitted_fall)):
             for setting, gold in enumerate((1.0, 2.0, 2.0 - fall)):
                 rows.append(
-                    {"seed": seed, "reward": reward, "setting": setting, "gold": gold + 0.01 * seed}
+                    {
+                        "seed": seed,
+                        "world": 0,
+                        "reward": reward,
+                        "setting": setting,
+                        "gold": gold + 0.01 * seed,
+                    }
                 )
     return on_tiers(pl.DataFrame(rows).with_columns(method=pl.lit("tilt")))
 
