@@ -18,6 +18,7 @@ import importlib.util
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
@@ -145,8 +146,16 @@ def catalogue(package: str) -> dict[str, str]:
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise CannotRun(f"{package!r} is not a package that can be imported. Check the path.")
+    paths = sorted(Path(spec.submodule_search_locations[0]).glob("*.py"))
+    states = ((path, path.stat()) for path in paths)
+    return dict(_parsed(tuple((path, state.st_mtime_ns, state.st_size) for path, state in states)))
+
+
+@lru_cache(maxsize=8)
+def _parsed(files: tuple[tuple[Path, int, int], ...]) -> dict[str, str]:
+    """The catalogue of files as they are: a path with the time and size that tell its state."""
     found: dict[str, str] = {}
-    for path in sorted(Path(spec.submodule_search_locations[0]).glob("*.py")):
+    for path, _, _ in files:
         try:
             tree = ast.parse(path.read_bytes(), filename=str(path))
         except SyntaxError as error:

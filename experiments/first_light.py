@@ -23,7 +23,7 @@ from bandit_rlhf.exact import path_sum, reward_law
 from bandit_rlhf.exact.lattice import LatticePolicy, Payoff
 from experiments import gao, goodhart, style
 from experiments.experiment import Plan, grid
-from experiments.word_world import compare, fit_weights, world
+from experiments.word_world import compare, fit_weights, gradient_step, world
 from experiments.yardstick import Yardstick
 
 BETAS = tuple(float(beta) for beta in np.geomspace(10, 0.02, 22).round(4))
@@ -116,16 +116,11 @@ def gradient_paths(config: Config, judge: Yardstick, ladder: dict[float, float])
     """
     marks = set(checkpoints(config.gradient_steps))
     for method in ("natural-gradient", "vanilla-gradient"):
-        logits = judge.lattice.reference.log_probs.copy()
+        policy, natural = judge.lattice.reference, method == "natural-gradient"
         for step in range(1, config.gradient_steps + 1):
-            policy = path_sum.softmax(judge.lattice, logits)
-            direction = path_sum.advantage(policy, judge.proxy)
-            if method == "vanilla-gradient":
-                gradient = path_sum.visits(policy)[:, :, None] * policy.probs * direction
-                direction = gradient * (np.abs(direction).max() / np.abs(gradient).max())
-            logits = policy.log_probs + config.step_size * direction
+            policy = gradient_step(policy, judge.proxy, config.step_size, natural)
             if step in marks:
-                measures = judge.of_policy(path_sum.softmax(judge.lattice, logits))
+                measures = judge.of_policy(policy)
                 gibbs = gibbs_of(judge, measures["kl"], ladder)
                 gain = None if gibbs is None else judge.gold_gain(gibbs)
                 yield method, step, {**measures, "gibbs_gold": gain}

@@ -65,11 +65,13 @@ class Config:
     step_size: float = 0.5  # of natural gradient, in 1 / sd of gold
 
 
-def plans(horizon: int, worlds: int, sizes: tuple[int, ...]) -> tuple[Config, ...]:
+def plans(
+    horizon: int, worlds: int, sizes: tuple[int, ...], larger_at: tuple[int, ...]
+) -> tuple[Config, ...]:
     """Every method for linear rewards (of words: under most comparisons), else two; both tiers."""
     one = grid(Config, comparisons=sizes, horizon=(horizon,), worlds=(worlds,))
     wide: dict[str, Any] = {"horizon": (horizon,), "worlds": (worlds,), "every_method": (False,)}
-    larger = grid(Config, comparisons=sizes, degree=(2, 3), **wide)
+    larger = grid(Config, comparisons=larger_at, degree=(2, 3), **wide)
     words: dict[str, Any] = {"tier": ("words",), "misspecification": (1.0,), "horizon": (32,)}
     few = grid(Config, comparisons=sizes[:-1], worlds=(1,), every_method=(False,), **words)
     return one + larger + few + grid(Config, comparisons=sizes[-1:], worlds=(1,), **words)
@@ -84,8 +86,8 @@ SWEEP = {
         ),
         seeds=2,
     ),
-    "quick": Plan(plans(6, 5, (FEW, 1000, MANY)), seeds=10),
-    "full": Plan(plans(7, 3, (FEW, 200, 1000, 5000, MANY)), seeds=20),
+    "quick": Plan(plans(6, 8, (FEW, 1000, MANY), (MANY,)), seeds=10),
+    "full": Plan(plans(7, 3, (FEW, 200, 1000, 5000, MANY), (FEW, 1000, MANY)), seeds=20),
 }
 
 

@@ -35,7 +35,7 @@ from experiments.judging import Judgement, at_least, at_most, undecided
 from experiments.lab.reading import over_seeds
 from experiments.lab.tiers import holds_on, over_tiers, tiers_of
 from experiments.lab.words import words
-from experiments.lab.world import World, draw_world
+from experiments.lab.world import World, draw_world, numbers
 from experiments.word_world import fit_weights, mean
 
 CLASSES = ("misspecified", "realisable")
@@ -56,16 +56,17 @@ class Config:
     inner: int = 15  # gradient steps in each round, tier neural
     fitting: int = 100  # steps of each fit, tier neural
     width: int = 8  # of the networks, tier neural
+    worlds: int = 1  # worlds a seed (words: draws of comparisons), whose mean is judged
 
 
 SWEEP = {
     "smoke": Plan((Config(rounds=3, pairs=50), Config("neural", rounds=2, pairs=50, inner=3)), 2),
-    "quick": Plan((Config(), Config("words"), Config("neural", rounds=6)), seeds=10),
+    "quick": Plan((Config(), Config("words"), Config("neural", rounds=6, worlds=2)), seeds=10),
     "full": Plan(
         (
             Config(rounds=30),
             Config("words", rounds=30),
-            Config("neural", rounds=10, inner=40),
+            Config("neural", rounds=10, inner=40, worlds=2),
         ),
         seeds=20,
     ),
@@ -76,9 +77,10 @@ def run(config: Config, seed: int) -> list[dict[str, Any]]:
     """Patch under both reward classes."""
     follow = word_world if config.tier == "words" else enumerable
     return [
-        {"tier": config.tier, "class": kind, **row}
+        {"tier": config.tier, "world": number, "class": kind, **row}
+        for number in numbers(seed, config.worlds)
         for kind in CLASSES
-        for row in follow(config, kind, seed)
+        for row in follow(config, kind, number)
     ]
 
 
@@ -343,7 +345,7 @@ def draw_rounds(axes: Axes, rows: pl.DataFrame, column: str) -> None:
     for index, kind in enumerate(CLASSES):
         points = []
         for (number,), one in rows.filter(pl.col("class") == kind).group_by("round"):
-            values = one.sort("seed")[column].to_list()
+            values = one.group_by("seed").agg(pl.col(column).mean()).sort("seed")[column].to_list()
             low, high = over_seeds(values) if len(values) > 1 else (values[0], values[0])
             points.append((float(str(number)), float(np.mean(values)), low, high))
         x, y, low, high = np.array(sorted(points)).T

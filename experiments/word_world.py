@@ -38,6 +38,30 @@ def world(vocabulary_size: int, horizon: int, prompts: int) -> Lattice:
     return Lattice.build(reference, rewards, openings, law)
 
 
+def gradient_step(
+    policy: LatticePolicy, payoff: Payoff, step_size: float, natural: bool = True
+) -> LatticePolicy:
+    """One step of exact policy gradient in the logits of every step and state.
+
+    The natural direction is Q - V, the vanilla one visits x pi x (Q - V), scaled so that its
+    largest change of a logit is the natural one's.
+    """
+    direction = path_sum.advantage(policy, payoff)  # from here on changed in place, for speed
+    if not natural:
+        largest = _largest(direction)
+        direction *= policy.probs
+        direction *= path_sum.visits(policy)[:, :, None]
+        direction *= largest / _largest(direction)
+    direction *= step_size
+    direction += policy.log_probs
+    return path_sum.softmax(policy.lattice, direction)
+
+
+def _largest(values: np.ndarray) -> float:
+    """The largest absolute value."""
+    return float(max(values.max(), -values.min()))
+
+
 def frequent_openings(
     said: list[list[str]], language: Language, count: int
 ) -> tuple[list[tuple[str, ...]], np.ndarray]:

@@ -203,14 +203,9 @@ def token_gradient(
 
     A vanilla step is scaled so that its largest change of a logit is the natural one's.
     """
-    lattice, wanted = proxy.lattice, set(marks)
-    policy = lattice.reference
+    wanted, policy = set(marks), proxy.lattice.reference
     for step in range(1, max(wanted, default=0) + 1):
-        direction = path_sum.advantage(policy, proxy.reward)
-        if not natural:
-            gradient = path_sum.visits(policy)[:, :, None] * policy.probs * direction
-            direction = gradient * (np.abs(direction).max() / np.abs(gradient).max())
-        policy = path_sum.softmax(lattice, policy.log_probs + step_size * direction)
+        policy = word_world.gradient_step(policy, proxy.reward, step_size, natural)
         if step in wanted:
             yield step, policy
 

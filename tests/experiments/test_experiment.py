@@ -54,7 +54,7 @@ def test_comments_of_fields_are_read_from_the_source():
 def test_defining_the_four_names_registers_an_experiment(tiny):
     assert catalogue(tiny.package) == {"waves": "Waves: gain that rises with the step."}
     tiny.edit("Waves:", "Ripples:", name="ripples")
-    assert list(catalogue(tiny.package)) == ["ripples", "waves"]
+    assert list(catalogue(tiny.package)) == ["ripples", "waves"]  # a new file is seen at once
 
 
 def test_half_an_experiment_is_named_and_not_skipped(tiny):

@@ -8,7 +8,7 @@ import pytest
 from scipy.optimize import minimize
 
 from bandit_rlhf import corpus, objective, selection
-from bandit_rlhf.exact import path_sum
+from bandit_rlhf.exact import path_gradient, path_sum
 from bandit_rlhf.exact.lattice import Payoff
 from experiments import first_light, word_world
 from experiments.yardstick import Yardstick
@@ -225,3 +225,21 @@ def test_best_of_n_is_the_law_over_strings():
         assert measured["gold"] == pytest.approx(gain, abs=1e-11)
         kl = lattice.prompt_law @ objective.kl_divergence(best, law)
         assert measured["kl"] == pytest.approx(kl, abs=1e-11)
+
+
+@pytest.mark.parametrize("natural", [True, False])
+def test_a_gradient_step_follows_the_gradients_of_the_engine(natural):
+    """Vanilla: along the gradient; natural: the gradient over visits and probability."""
+    lattice = small()
+    proxy, step = lattice.payoffs["repeats"], 0.3
+    gradient = path_gradient.expected_reward(lattice.reference, proxy).gradient
+    mass = path_sum.visits(lattice.reference)[:, :, None] * lattice.reference.probs
+    advantage = path_sum.advantage(lattice.reference, proxy)
+    np.testing.assert_allclose(gradient, mass * advantage, atol=1e-12)
+    size = np.abs(advantage).max()
+    direction = advantage if natural else gradient * (size / np.abs(gradient).max())
+    wanted = path_sum.softmax(lattice, lattice.reference.log_probs + step * direction)
+    before = lattice.reference.log_probs.copy()
+    moved = word_world.gradient_step(lattice.reference, proxy, step, natural)
+    np.testing.assert_allclose(moved.log_probs, wanted.log_probs, atol=1e-12)
+    np.testing.assert_array_equal(lattice.reference.log_probs, before)  # it stays as it was
