@@ -81,7 +81,7 @@ SWEEP = {
         ),
         seeds=2,
     ),
-    "quick": Plan((*plans(6, 4, (FEW, 1000, MANY)), *networks(3, (FEW, MANY))), seeds=10),
+    "quick": Plan((*plans(6, 4, (FEW, 1000, MANY)), *networks(2, (FEW, MANY))), seeds=10),
     "full": Plan(
         (*plans(7, 4, (FEW, 200, 1000, 5000, MANY)), *networks(2, (FEW, 1000, MANY))), seeds=20
     ),

@@ -168,7 +168,7 @@ def pretrained(config: Config, seed: int) -> Any:
     words = (*(f"answer {i}" for i in range(config.candidates)), "unsure")
     sure, _, law = beliefs(config)
     prompts = tuple((f"{p:.3f}",) for p in sure)
-    return neural.pretrained_on(Language(words, 1), prompts, law, seed=seed)
+    return neural.pretrained_on(Language(words, 1), prompts, law, seed=seed, steps=120)
 
 
 def network(config: Config, scores: Scores, seed: int) -> list[dict[str, Any]]:

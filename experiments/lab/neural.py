@@ -34,8 +34,8 @@ Network = Literal["counts", "gru"]
 """Reward models: linear in counts of tokens, or a GRU."""
 WIDTH = 16
 """Of embeddings and hidden states."""
-PRETRAINING = 120
-"""Steps of Adam over all strings."""
+PRETRAINING = 60
+"""Steps of Adam over all strings: what the network then says is the reference, near the world's."""
 HELD_OUT = 0.2
 """Share of the comparisons that decide when to stop fitting."""
 LEARNING_RATE = 0.01
