@@ -122,23 +122,11 @@ def stopped(config: Config, steps: int) -> float:
 def enumerable_rows(config: Config, world: World, seed: int) -> Iterator[dict[str, Any]]:
     """All stages over whole strings."""
     gold = world.on_strings(world.gold(config.misspecification))
-
-    def optimum(reward: np.ndarray, beta: float) -> np.ndarray:
-        return objective.gibbs(world.law, reward, beta)
-
-    def value(law: np.ndarray) -> float:
-        by_prompt = objective.regularised_value(law, world.law, gold, config.beta)
-        return objective.over_prompts(world.prompt_law, by_prompt)
-
-    def short_of_best(law: np.ndarray) -> float:
-        kl = objective.kl_divergence(law, optimum(gold, config.beta))
-        return config.beta * objective.over_prompts(world.prompt_law, kl)
+    best, optimum, value, short_of_best = over_strings(config, world, world.law, gold)
 
     def learnt(comparisons: float) -> np.ndarray:
         return fit_proxy(world, Dials(config.misspecification, comparisons), seed).reward
 
-    soft = objective.soft_value(world.law, gold, config.beta)
-    best = objective.over_prompts(world.prompt_law, soft)
     yield from stages(config, best, learnt, optimum, natural(config, optimum), value, short_of_best)
 
 
@@ -149,17 +137,7 @@ def network_rows(config: Config, seed: int) -> Iterator[dict[str, Any]]:
     world = draw_world(seed, config.horizon)
     reference = neural.pretrained(world, seed)
     law, gold = reference.string_law(), world.on_strings(world.gold(config.misspecification))
-
-    def optimum(reward: np.ndarray, beta: float) -> np.ndarray:
-        return objective.gibbs(law, reward, beta)
-
-    def value(one: np.ndarray) -> float:
-        by_prompt = objective.regularised_value(one, law, gold, config.beta)
-        return objective.over_prompts(world.prompt_law, by_prompt)
-
-    def short_of_best(one: np.ndarray) -> float:
-        kl = objective.kl_divergence(one, optimum(gold, config.beta))
-        return config.beta * objective.over_prompts(world.prompt_law, kl)
+    best, optimum, value, short_of_best = over_strings(config, world, law, gold)
 
     def learnt(comparisons: float) -> np.ndarray:
         if math.isinf(comparisons):
@@ -173,8 +151,35 @@ def network_rows(config: Config, seed: int) -> Iterator[dict[str, Any]]:
             reference, world, reward, steps=steps, seed=seed, beta=config.beta, marks=config.steps
         )
 
-    best = objective.over_prompts(world.prompt_law, objective.soft_value(law, gold, config.beta))
     yield from stages(config, best, learnt, optimum, walk, value, short_of_best)
+
+
+def over_strings(
+    config: Config, world: World, reference: np.ndarray, gold: np.ndarray
+) -> tuple[float, Callable[..., np.ndarray], Callable[..., float], Callable[..., float]]:
+    """J*, the optimum of a reward and a beta, J, and the regret of a law of strings on its own.
+
+    Args:
+        config: beta.
+        world: the prompts' law.
+        reference: [prompt, string].
+        gold: [prompt, string].
+    """
+
+    def optimum(reward: np.ndarray, beta: float) -> np.ndarray:
+        return objective.gibbs(reference, reward, beta)
+
+    def value(law: np.ndarray) -> float:
+        by_prompt = objective.regularised_value(law, reference, gold, config.beta)
+        return objective.over_prompts(world.prompt_law, by_prompt)
+
+    def short_of_best(law: np.ndarray) -> float:
+        kl = objective.kl_divergence(law, optimum(gold, config.beta))
+        return config.beta * objective.over_prompts(world.prompt_law, kl)
+
+    soft = objective.soft_value(reference, gold, config.beta)
+    best = objective.over_prompts(world.prompt_law, soft)
+    return best, optimum, value, short_of_best
 
 
 def word_rows(config: Config, seed: int) -> Iterator[dict[str, Any]]:
