@@ -45,21 +45,23 @@ class Config:
     comparisons: int = 2000  # N, pairs of strings that are compared
     misspecification: float = 0.6  # share m of gold that is inexpressible; words: of the charge
     horizon: int = 7  # tokens
-    worlds: int = 4  # enumerable worlds a seed, whose mean is judged
+    worlds: int = 4  # worlds a seed (of words: 1), whose mean is judged
 
 
-def plans(horizon: int, worlds: int, length: int, short: int) -> tuple[Config, ...]:
+def plans(
+    horizon: int, worlds: int, length: int, short: int, networks: int = 1
+) -> tuple[Config, ...]:
     """Every model at the horizon of its tier."""
     small = grid(Config, model=("linear", "cubic"), horizon=(horizon,), worlds=(worlds,))
     one: dict[str, Any] = {"worlds": (1,)}
     lattice = {"model": ("words", "word pairs"), "misspecification": (1.0,), "horizon": (length,)}
     network = {"model": ("neural linear", "neural gru"), "horizon": (short,)}
-    return small + grid(Config, **lattice, **one) + grid(Config, **network, **one)
+    return small + grid(Config, **lattice, **one) + grid(Config, **network, worlds=(networks,))
 
 
 SWEEP = {
     "smoke": Plan(plans(4, 1, 6, 4)[:4], seeds=2),
-    "quick": Plan(plans(7, 4, 32, 5), seeds=10),
+    "quick": Plan(plans(7, 4, 32, 5, networks=3), seeds=10),
     "full": Plan(plans(8, 8, 32, 6), seeds=20),
 }
 
@@ -75,8 +77,11 @@ def run(config: Config, seed: int) -> list[dict[str, Any]]:
         from experiments.lab import neural  # torch is needed by these cells alone
 
         network: neural.Network = "gru" if config.model == "neural gru" else "counts"
-        fitted = neural.fit_neural(dials, seed, network, config.horizon)
-        return [{"world": seed, **row} for row in gallery.in_neural(fitted)]
+        return [
+            {"world": number, **row}
+            for number in numbers(seed, config.worlds)
+            for row in gallery.in_neural(neural.fit_neural(dials, number, network, config.horizon))
+        ]
     rows = []
     degree = 3 if config.model == "cubic" else 1
     for number in numbers(seed, config.worlds):

@@ -81,7 +81,7 @@ SWEEP = {
         (
             Config(),
             Config("words", many=5000, misspecification=1.0, betas=BETAS[::3]),
-            Config("neural", members=3, worlds=2),
+            Config("neural", members=3, worlds=4),
         ),
         seeds=10,
     ),

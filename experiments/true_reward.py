@@ -58,7 +58,7 @@ SWEEP = {
         (
             Config(),
             Config("words", misspecification=1.0, steps=20),
-            Config("neural", steps=150, worlds=2),
+            Config("neural", steps=150, worlds=4),
         ),
         seeds=10,
     ),
