@@ -61,7 +61,7 @@ class Config:
 
 SWEEP = {
     "smoke": Plan((Config(rounds=3, pairs=50), Config("neural", rounds=2, pairs=50, inner=3)), 2),
-    "quick": Plan((Config(), Config("words"), Config("neural", rounds=6, worlds=2)), seeds=10),
+    "quick": Plan((Config(), Config("words"), Config("neural", rounds=6, worlds=3)), seeds=10),
     "full": Plan(
         (
             Config(rounds=30),
