@@ -91,7 +91,7 @@ def rooms_without_example(root: Path) -> list[str]:
 # Spelled with one-letter classes, so that this file does not match itself.
 TRACES = {
     "a path of one machine": re.compile(r"(?<![\w.])/([w]ork|[r]oot|[h]ome|[o]pt|[U]sers)/"),
-    "a package index": re.compile(r"--([i]ndex-ur[l]|[e]xtra-index-ur[l]|[f]ind-link[s])|[/][s]imple[/]"),
+    "a package index": re.compile(r"--(([e]xtra-)?index-ur[l]|[f]ind-links)|[/][s]imple[/]"),
     "a folder outside": re.compile(r"[.][.]/shared"),
 }
 ALLOWED_TRACE = (".ci/run", "a folder outside")
